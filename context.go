@@ -1,0 +1,73 @@
+package session
+
+import "context"
+
+// scope is a context that holds a session, and those of the managers around
+// it.
+type scope struct {
+	context.Context
+	s     *Session
+	outer *scope
+}
+
+type scopeKey struct{}
+
+func (c *scope) Value(key any) any {
+	if key == (scopeKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+func scopeOf(ctx context.Context) *scope {
+	c, _ := ctx.Value(scopeKey{}).(*scope)
+	return c
+}
+
+// NewContext returns a context from which FromContext gets s, for code that
+// loaded it with [Manager.Load], and for tests.
+func NewContext(ctx context.Context, s *Session) context.Context {
+	return &scope{ctx, s, scopeOf(ctx)}
+}
+
+// FromContext returns the request's session. It panics where there is none, as
+// the handler is not inside Wrap, and where there are two: then ask the
+// Manager for its own.
+func FromContext(ctx context.Context) *Session {
+	s, ok := TryFromContext(ctx)
+	if !ok {
+		panic("session: no session in this context: wrap the handler with Manager.Wrap, and pass the context of the request that the handler got")
+	}
+	return s
+}
+
+// TryFromContext is FromContext for code that also runs outside Wrap. It
+// still panics where two managers wrap the request.
+func TryFromContext(ctx context.Context) (*Session, bool) {
+	c := scopeOf(ctx)
+	if c == nil {
+		return nil, false
+	}
+	if c.outer != nil && c.outer.s.m != c.s.m {
+		panic("session: two managers wrap this request: use the FromContext method of the one that is meant")
+	}
+	return c.s, true
+}
+
+// FromContext returns this manager's session, where several managers wrap one
+// request. It panics where there is none.
+func (m *Manager) FromContext(ctx context.Context) *Session {
+	if s := m.inContext(ctx); s != nil {
+		return s
+	}
+	panic("session: no session of this manager in this context: wrap the handler with its Wrap")
+}
+
+func (m *Manager) inContext(ctx context.Context) *Session {
+	for c := scopeOf(ctx); c != nil; c = c.outer {
+		if c.s.m == m {
+			return c.s
+		}
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+// Package testserver gives the tests of a package one MongoDB-compatible
+// server, by running the command of internal/devmongo: a nested module, so
+// that nothing of it is in the module graph of those who use the library.
+package testserver
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// Server is what devmongo prints.
+type Server struct {
+	URI             string `json:"uri"`
+	Engine          string `json:"engine"`
+	TTL             bool   `json:"ttl"`
+	RetryableWrites bool   `json:"retryableWrites"`
+}
+
+var shared struct {
+	sync.Mutex
+	Server
+	err   error
+	stdin io.Closer
+	cmd   *exec.Cmd
+}
+
+// Get returns the server of this test binary and starts it the first time.
+// Without one the test fails: it is never skipped for that.
+func Get(t testing.TB) Server {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.cmd == nil {
+		shared.err = start()
+	}
+	if shared.err != nil {
+		t.Fatalf("no server to test on: %v", shared.err)
+	}
+	return shared.Server
+}
+
+// Need skips a test that needs what the engine lacks. The gate fails where a
+// test was skipped on every engine.
+func (s Server) Need(t testing.TB, what string, has bool) {
+	t.Helper()
+	if !has {
+		t.Skipf("%s needs %s, which %s lacks", t.Name(), what, s.Engine)
+	}
+}
+
+// Stop ends the server, if one was started. TestMain calls it last.
+func Stop() error {
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.stdin == nil {
+		return nil
+	}
+	shared.stdin.Close()
+	return shared.cmd.Wait()
+}
+
+func start() error {
+	shared.cmd = exec.Command("go", "run", "-C", filepath.Join(moduleRoot(), "internal", "devmongo"), ".")
+	shared.cmd.Stderr = os.Stderr
+	var err error
+	if shared.stdin, err = shared.cmd.StdinPipe(); err != nil {
+		return err
+	}
+	stdout, err := shared.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := shared.cmd.Start(); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("devmongo printed no server: %w", err)
+	}
+	if err := json.Unmarshal(line, &shared.Server); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "testserver: testing on %s\n", shared.Engine)
+	return nil
+}
+
+// moduleRoot is the nearest folder above that has a go.mod.
+func moduleRoot() string {
+	dir, _ := os.Getwd()
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil || dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// Collection returns an empty collection of a database of the test's own, by a
+// client with the options, and drops it all when the test ends.
+func Collection(t testing.TB, opts ...*options.ClientOptions) *mongo.Collection {
+	t.Helper()
+	s := Get(t)
+	opts = append([]*options.ClientOptions{options.Client().ApplyURI(s.URI)}, opts...)
+	client, err := mongo.Connect(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := client.Database(fmt.Sprintf("t_%s_%x", short(t.Name()), time.Now().UnixNano()))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := db.Drop(ctx); err != nil {
+			t.Errorf("drop the test's database: %v", err)
+		}
+		_ = client.Disconnect(ctx)
+	})
+	return db.Collection("http_sessions")
+}
+
+// short makes a database's name of a test's: at most 63 bytes of few kinds.
+func short(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, name)
+	return name[max(0, len(name)-24):]
+}

@@ -1,0 +1,346 @@
+package session
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Wrap gives next's requests their sessions. It loads the session before next
+// runs and commits it before the first byte of the response, so that no client
+// sees an answer whose changes are not stored. It belongs inside a middleware
+// that recovers from panics, and around everything that uses sessions: static
+// files and health checks are better left outside. To wrap twice with one
+// Manager is the same as once.
+func (m *Manager) Wrap(next http.Handler) http.Handler {
+	m.mustBeMade()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m.inContext(r.Context()) != nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		m.mustDiffer(r.Context())
+		m.serve(next, w, r)
+	})
+}
+
+// mustDiffer refuses a manager around this one whose cookie has the same name:
+// each would take the other's cookie for a forged one and replace it.
+func (m *Manager) mustDiffer(ctx context.Context) {
+	for c := scopeOf(ctx); c != nil; c = c.outer {
+		if c.s.m.cookie.name == m.cookie.name {
+			panic(fmt.Sprintf("session: two managers wrap this request with one cookie name %q: give one of them another with WithCookieName", m.cookie.name))
+		}
+	}
+}
+
+// visit is what one request needs, in one piece of memory.
+type visit struct {
+	session  Session
+	response response
+	scope    scope
+}
+
+func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Request) {
+	v := &visit{session: Session{m: m, request: r, admitted: m.now()}}
+	s, res := &v.session, &v.response
+	cookies := m.cookies(r)
+	if err := m.admit(r.Context(), s, m.tokens(cookies)); err != nil {
+		m.fail(w, r, err)
+		return
+	}
+	s.withheld = len(cookies) == 0 && m.withheld(r)
+	*res = response{inner: w, s: s, r: r}
+	if h := w.Header(); len(h) > 0 {
+		res.entry = maps.Clone(h)
+	}
+	v.scope = scope{r.Context(), s, scopeOf(r.Context())}
+	inner := r.WithContext(&v.scope)
+	returned := false
+	defer func() {
+		release(r, inner)
+		if !returned {
+			res.abandon()
+		}
+	}()
+	next.ServeHTTP(res, inner)
+	returned = true
+	res.finish()
+}
+
+// cookies returns those of the manager's name. It spares the visitor who has
+// none the parsing of all others.
+func (m *Manager) cookies(r *http.Request) []*http.Cookie {
+	for _, line := range r.Header["Cookie"] {
+		if strings.Contains(line, m.cookie.name) {
+			return r.CookiesNamed(m.cookie.name)
+		}
+	}
+	return nil
+}
+
+// release does for the copy of the request what net/http does for its own
+// alone: it removes uploaded files, and shows the matched pattern to the
+// middleware around.
+func release(r, inner *http.Request) {
+	r.Pattern = inner.Pattern
+	if inner.MultipartForm != nil && r.MultipartForm == nil {
+		_ = inner.MultipartForm.RemoveAll()
+	}
+}
+
+// fail answers an error, and logs it unless it is the client's or another
+// request's doing.
+func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if HTTPStatus(err) >= http.StatusInternalServerError {
+		m.log.ErrorContext(r.Context(), "session: request failed", "error", err)
+	}
+	m.answer(w, r, err)
+}
+
+// answerError is the default error handler. What it says is for the visitor;
+// the rest is in the log.
+func answerError(w http.ResponseWriter, _ *http.Request, err error) {
+	status := HTTPStatus(err)
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	text := "Something went wrong with your session."
+	switch {
+	case errors.Is(err, ErrSuperseded):
+		h.Set("Retry-After", "1")
+		text = "Your session has just been renewed. Please try again."
+	case status == http.StatusConflict:
+		text = "Your session has ended or was changed by another request. Please reload the page."
+	case status == http.StatusForbidden:
+		text = "A request from another site cannot start a session."
+	case status == http.StatusServiceUnavailable:
+		h.Set("Retry-After", "5")
+		text = "Your session cannot be read or saved at the moment. It is not lost. Please try again."
+	}
+	http.Error(w, text, status)
+}
+
+// response commits the session before the first byte goes to the inner
+// writer. It has no Unwrap, which would let a caller past the commit.
+type response struct {
+	inner    http.ResponseWriter
+	s        *Session
+	r        *http.Request
+	entry    http.Header // as it was before the handler
+	begun    bool
+	hijacked bool
+	err      error // why the handler's response was replaced
+}
+
+var (
+	_ http.Flusher  = (*response)(nil)
+	_ http.Hijacker = (*response)(nil)
+	_ http.Pusher   = (*response)(nil)
+	_ io.ReaderFrom = (*response)(nil)
+)
+
+func (w *response) Header() http.Header { return w.inner.Header() }
+
+func (w *response) WriteHeader(status int) {
+	if status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols {
+		if !w.begun {
+			w.inner.WriteHeader(status) // informational: the response is still to come
+		}
+		return
+	}
+	if w.begin() == nil {
+		w.inner.WriteHeader(status)
+	}
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	if err := w.begin(); err != nil {
+		return 0, err
+	}
+	return w.inner.Write(b)
+}
+
+func (w *response) WriteString(text string) (int, error) {
+	if err := w.begin(); err != nil {
+		return 0, err
+	}
+	return io.WriteString(w.inner, text)
+}
+
+func (w *response) ReadFrom(src io.Reader) (int64, error) {
+	if err := w.begin(); err != nil {
+		return 0, err
+	}
+	return io.Copy(w.inner, src)
+}
+
+func (w *response) Flush() { _ = w.FlushError() }
+
+func (w *response) FlushError() error {
+	if err := w.begin(); err != nil {
+		return err
+	}
+	return w.control().Flush()
+}
+
+// Hijack refuses before anything is stored where a new cookie would be left
+// behind: Save and Cookie let the caller send it.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if w.err != nil {
+		return nil, nil, w.err
+	}
+	if w.s.owesCookie() {
+		return nil, nil, ErrUndeliverable
+	}
+	if !w.begun {
+		if err := w.s.commitFinal(w.r.Context()); err != nil {
+			return nil, nil, err
+		}
+	}
+	conn, rw, err := w.control().Hijack()
+	if err == nil {
+		w.begun, w.hijacked = true, true
+	}
+	return conn, rw, err
+}
+
+func (w *response) Push(target string, opts *http.PushOptions) error {
+	if p, ok := w.inner.(http.Pusher); ok {
+		return p.Push(target, opts)
+	}
+	return http.ErrNotSupported
+}
+
+// CloseNotify serves old handlers; the request's context is what replaced it.
+func (w *response) CloseNotify() <-chan bool {
+	//lint:ignore SA1019 a handler that asks for it must get it
+	if n, ok := w.inner.(http.CloseNotifier); ok {
+		return n.CloseNotify()
+	}
+	return make(chan bool)
+}
+
+func (w *response) SetReadDeadline(t time.Time) error  { return w.control().SetReadDeadline(t) }
+func (w *response) SetWriteDeadline(t time.Time) error { return w.control().SetWriteDeadline(t) }
+func (w *response) EnableFullDuplex() error            { return w.control().EnableFullDuplex() }
+
+func (w *response) control() *http.ResponseController { return http.NewResponseController(w.inner) }
+
+// begin commits once. Where that fails, nothing of the handler's response is
+// left and the error handler answers in its place.
+func (w *response) begin() error {
+	if w.begun {
+		return w.err
+	}
+	w.begun = true
+	err := w.s.commitFinal(w.r.Context())
+	if err == nil {
+		if w.s.writeHeader(w.Header()) {
+			w.s.m.warnInsecure(w.r)
+		}
+		return nil
+	}
+	w.err = err
+	h := w.Header()
+	clear(h)
+	maps.Copy(h, w.entry)
+	w.s.writeHeader(h) // of an earlier Save
+	w.s.m.fail(w.inner, w.r, err)
+	return err
+}
+
+// finish commits at the handler's return: in time where it wrote nothing, else
+// what it changed after the response began.
+func (w *response) finish() {
+	late := w.begun
+	_ = w.begin()
+	err := w.s.end(w.r.Context(), late && w.err == nil)
+	if err == nil {
+		return
+	}
+	w.s.m.lost(w.r.Context(), err)
+	if !w.hijacked {
+		// The client must not take this for a success.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// abandon leaves a panicking handler's changes unsaved, but for the cookie of
+// a Save, whose session would be lost with it.
+func (w *response) abandon() {
+	if !w.begun {
+		w.s.writeHeader(w.Header())
+	}
+	w.s.Discard()
+	_ = w.s.end(w.r.Context(), false)
+}
+
+// commitFinal is the commit before the first byte.
+func (s *Session) commitFinal(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answered = true
+	if s.changesToken() && ctx.Err() != nil {
+		return fmt.Errorf("%w: the client is gone", ErrUndeliverable)
+	}
+	return s.commit(ctx)
+}
+
+// end commits what came after the first byte, where that is still possible, and
+// closes the session to further changes.
+func (s *Session) end(ctx context.Context, late bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	if !late {
+		return nil
+	}
+	at := s.pend.at
+	var undeliverable error
+	if s.changesToken() {
+		undeliverable = ErrUndeliverable
+		s.pend = pending{destroy: s.pend.destroy, detached: s.pend.destroy && s.pend.detached}
+	}
+	if err := errors.Join(undeliverable, s.commit(ctx)); err != nil {
+		return fmt.Errorf("%w (%s)", err, at)
+	}
+	return nil
+}
+
+// owesCookie tells whether the client is to get a cookie that it has not got.
+func (s *Session) owesCookie() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changesToken() || s.cookie != nil && !s.taken
+}
+
+// writeHeader adds what the response owes to the session: the cookie, of which
+// it tells, and what keeps caches from giving one visitor's page to another.
+func (s *Session) writeHeader(h http.Header) (cookie bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cookie != nil {
+		setCookie(h, s.cookie)
+		h.Set("Cache-Control", "no-store")
+	} else if s.accessed && h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "private")
+	}
+	if (s.cookie != nil || s.accessed) && !varies(h) {
+		h.Add("Vary", "Cookie")
+	}
+	return s.cookie != nil
+}
+
+func varies(h http.Header) bool {
+	return slices.ContainsFunc(list(h["Vary"]), func(field string) bool {
+		return field == "*" || strings.EqualFold(field, "Cookie")
+	})
+}

@@ -1,0 +1,216 @@
+package mongostore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// Expiry is what removes expired sessions. They are dead before: the Manager
+// judges them by its own clock.
+type Expiry int
+
+const (
+	// ExpiryAuto is ExpiryTTL where the server has TTL indexes, else
+	// ExpirySweep.
+	ExpiryAuto Expiry = iota
+	// ExpiryTTL is a TTL index; a server without them is an error.
+	ExpiryTTL
+	// ExpirySweep deletes in the background, every few minutes, until Close.
+	ExpirySweep
+	// ExpiryNone leaves it to somebody else.
+	ExpiryNone
+)
+
+const (
+	indexTTL  = "session_expires"
+	indexUser = "session_user"
+
+	// ttlMargin keeps the server, whose clock may be ahead of the app's, from
+	// removing what is still alive. In seconds.
+	ttlMargin = 300
+)
+
+// ensureIndexes makes the two indexes, which any number of instances may do at
+// once, and tells whether a sweep must do what the TTL index cannot.
+func (s *Store) ensureIndexes(ctx context.Context) (sweeps bool, err error) {
+	err = s.ensure(ctx, mongo.IndexModel{
+		Keys: bson.D{{Key: fieldUser, Value: 1}, {Key: fieldCreated, Value: 1}},
+		Options: options.Index().SetName(indexUser).
+			SetPartialFilterExpression(bson.D{{Key: fieldUser, Value: bson.D{{Key: "$exists", Value: true}}}}),
+	})
+	if notImplemented(err) {
+		err = s.ensure(ctx, mongo.IndexModel{
+			Keys:    bson.D{{Key: fieldUser, Value: 1}, {Key: fieldCreated, Value: 1}},
+			Options: options.Index().SetName(indexUser),
+		})
+	}
+	if err != nil {
+		return false, err
+	}
+	if s.expiry == ExpirySweep || s.expiry == ExpiryNone {
+		return s.expiry == ExpirySweep, nil
+	}
+	err = s.ensureTTL(ctx)
+	if notImplemented(err) && s.expiry == ExpiryAuto {
+		s.log.InfoContext(ctx, "mongostore: this server has no TTL indexes, expired sessions are swept instead")
+		return true, nil
+	}
+	return false, err
+}
+
+func (s *Store) ensure(ctx context.Context, index mongo.IndexModel) error {
+	_, err := s.coll.Indexes().CreateOne(ctx, index)
+	return err
+}
+
+// ensureTTL makes the TTL index, or gives one of our name that an older
+// setting left the margin of today.
+func (s *Store) ensureTTL(ctx context.Context) error {
+	err := s.ensure(ctx, mongo.IndexModel{
+		Keys:    bson.D{{Key: fieldExpires, Value: 1}},
+		Options: options.Index().SetName(indexTTL).SetExpireAfterSeconds(ttlMargin),
+	})
+	var server mongo.ServerError
+	if !errors.As(err, &server) || !hasCode(server, codeIndexOptionsConflict, codeIndexKeySpecConflict) {
+		return err
+	}
+	name, ours := s.conflicting(ctx)
+	if !ours {
+		return fmt.Errorf("the index %q on {%s: 1} is not the TTL index that sessions need; drop it, or use WithoutIndexes: %w", name, fieldExpires, err)
+	}
+	return s.coll.Database().RunCommand(ctx, bson.D{
+		{Key: "collMod", Value: s.coll.Name()},
+		{Key: "index", Value: bson.D{{Key: "name", Value: indexTTL}, {Key: "expireAfterSeconds", Value: ttlMargin}}},
+	}).Err()
+}
+
+// conflicting finds the index in the way, and tells whether it is of our name
+// and on our field, so that only its TTL differs.
+func (s *Store) conflicting(ctx context.Context) (name string, ours bool) {
+	specs, err := s.coll.Indexes().ListSpecifications(ctx)
+	if err != nil {
+		return "", false
+	}
+	wanted, _ := bson.Marshal(bson.D{{Key: fieldExpires, Value: int32(1)}})
+	for _, spec := range specs {
+		on := slices.Equal(spec.KeysDocument, wanted)
+		if on || spec.Name == indexTTL {
+			return spec.Name, on && spec.Name == indexTTL && spec.ExpireAfterSeconds != nil
+		}
+	}
+	return "", false
+}
+
+func notImplemented(err error) bool {
+	var server mongo.ServerError
+	return errors.As(err, &server) && server.HasErrorCode(codeNotImplemented)
+}
+
+const (
+	sweepInterval = 5 * time.Minute
+	sweepFirst    = 5 * time.Second
+	sweepBatch    = 500
+	// sweepMargin is wider than the TTL index's: two clocks are involved, and
+	// nothing hurries.
+	sweepMargin = 10 * time.Minute
+)
+
+// sweeper runs the sweep of a store in the background.
+type sweeper struct {
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+func (w *sweeper) start(s *Store) {
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel = cancel
+	w.done.Go(func() {
+		for wait := rand.N(sweepFirst); ; wait = sweepInterval/2 + rand.N(sweepInterval) {
+			timer := time.NewTimer(wait)
+			select {
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+			if n, err := s.sweep(ctx); err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "mongostore: a sweep of expired sessions failed and will be repeated", "removed", n, "error", err)
+			}
+		}
+	})
+}
+
+func (w *sweeper) stop() {
+	if w.cancel != nil {
+		w.cancel()
+	}
+	w.done.Wait()
+}
+
+// sweep removes what has long expired, by the slower of two clocks, in batches
+// that leave the server room for others.
+func (s *Store) sweep(ctx context.Context) (removed int64, err error) {
+	cutoff, err := s.cutoff(ctx)
+	if err != nil {
+		return 0, err
+	}
+	expired := bson.E{Key: fieldExpires, Value: bson.D{{Key: "$lt", Value: cutoff}}}
+	for {
+		ids, err := s.expired(ctx, expired)
+		if err != nil || len(ids) == 0 {
+			return removed, err
+		}
+		// The condition again: a touch may have come in between.
+		res, err := s.coll.DeleteMany(ctx, bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}}, expired})
+		if err != nil {
+			return removed, err
+		}
+		removed += res.DeletedCount
+		if len(ids) < sweepBatch {
+			return removed, nil
+		}
+	}
+}
+
+func (s *Store) cutoff(ctx context.Context) (time.Time, error) {
+	var hello struct {
+		LocalTime time.Time `bson:"localTime"`
+	}
+	err := s.coll.Database().RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello)
+	if err != nil {
+		return time.Time{}, err
+	}
+	now := time.Now()
+	if !hello.LocalTime.IsZero() && hello.LocalTime.Before(now) {
+		now = hello.LocalTime
+	}
+	return now.Add(-sweepMargin), nil
+}
+
+func (s *Store) expired(ctx context.Context, condition bson.E) ([]any, error) {
+	cur, err := s.coll.Find(ctx, bson.D{condition},
+		options.Find().SetLimit(sweepBatch).SetProjection(bson.D{{Key: fieldID, Value: 1}}))
+	if err != nil {
+		return nil, err
+	}
+	var docs []struct {
+		ID any `bson:"_id"`
+	}
+	if err := cur.All(ctx, &docs); err != nil {
+		return nil, err
+	}
+	ids := make([]any, len(docs))
+	for i, d := range docs {
+		ids[i] = d.ID
+	}
+	return ids, nil
+}

@@ -1,0 +1,359 @@
+// Package mongostore keeps sessions in MongoDB: a document each, read and
+// written by its _id alone, which a TTL index removes after its time.
+package mongostore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
+
+	"github.com/holdfast-go/session"
+)
+
+// Store is a [session.Store] on a collection. It is safe for concurrent use.
+// Reads go to the primary and writes are acknowledged by a majority's journals,
+// whatever the URI or the client says.
+type Store struct {
+	config
+	coll    *mongo.Collection
+	client  *mongo.Client // nil: the caller's own
+	flight  atomic.Int64
+	sweeper sweeper
+}
+
+var _ session.Store = (*Store)(nil)
+
+// Option changes a default of [Open] and [OpenCollection].
+type Option func(*config)
+
+type config struct {
+	database, collection string
+	expiry               Expiry
+	indexes              bool
+	log                  *slog.Logger
+	maxFlight            int64
+	faults               []error
+}
+
+// WithDatabase names the database, by default that of the URI, else app. It
+// does not apply to OpenCollection.
+func WithDatabase(name string) Option {
+	return func(c *config) { c.database = c.named("WithDatabase", name) }
+}
+
+// WithCollection names the collection, http_sessions by default. It does not
+// apply to OpenCollection.
+func WithCollection(name string) Option {
+	return func(c *config) { c.collection = c.named("WithCollection", name) }
+}
+
+// WithExpiry sets what removes expired sessions, [ExpiryAuto] by default.
+func WithExpiry(e Expiry) Option {
+	return func(c *config) {
+		c.expiry = e
+		if e < ExpiryAuto || e > ExpiryNone {
+			c.fault("WithExpiry(%d): want ExpiryAuto, ExpiryTTL, ExpirySweep or ExpiryNone", e)
+		}
+	}
+}
+
+// WithoutIndexes leaves the indexes to somebody else: deploy tools, where the
+// app may not create any. docs/indexes.md lists them.
+func WithoutIndexes() Option {
+	return func(c *config) { c.indexes = false }
+}
+
+// WithLogger sets where the store logs, [slog.Default] by default.
+func WithLogger(log *slog.Logger) Option {
+	return func(c *config) {
+		c.log = log
+		if log == nil {
+			c.fault("WithLogger(nil): use slog.New(slog.DiscardHandler) for silence")
+		}
+	}
+}
+
+// WithMaxInFlight bounds the operations under way at a time, those waiting for
+// a connection included; past it they fail at once, so that a server that has
+// become slow does not fill the memory. 1 to 1,000,000; by default ten times
+// the pool of connections.
+func WithMaxInFlight(n int) Option {
+	return func(c *config) {
+		c.maxFlight = int64(n)
+		if n < 1 || n > 1_000_000 {
+			c.fault("WithMaxInFlight(%d): want 1 to 1000000", n)
+		}
+	}
+}
+
+func (c *config) fault(format string, args ...any) {
+	c.faults = append(c.faults, fmt.Errorf("mongostore: "+format, args...))
+}
+
+func (c *config) named(option, name string) string {
+	if name == "" {
+		c.fault("%s(\"\"): leave the option out for the default", option)
+	}
+	return name
+}
+
+const (
+	defaultPool    = 100 // the driver's own
+	flightsPerConn = 10
+	// openTimeout bounds Open where the URI has no connectTimeoutMS.
+	openTimeout = 10 * time.Second
+)
+
+func configure(opts []Option) (config, error) {
+	c := config{database: "app", collection: "http_sessions", indexes: true, log: slog.Default()}
+	for i, opt := range opts {
+		if opt == nil {
+			c.fault("option %d is nil", i+1)
+			continue
+		}
+		opt(&c)
+	}
+	return c, errors.Join(c.faults...)
+}
+
+// Open connects to the server of a MongoDB URI, makes sure that it answers and
+// that the indexes are there, and returns the store, which owns the
+// connection: end it with Close. Where nobody answers it gives up after the
+// URI's connectTimeoutMS, 10 seconds by default. Errors name the hosts, never
+// the password.
+func Open(ctx context.Context, uri string, opts ...Option) (*Store, error) {
+	cs, err := parseURI(uri)
+	c, cerr := configure(append([]Option{databaseOf(cs)}, opts...))
+	if err := errors.Join(err, cerr); err != nil {
+		return nil, err
+	}
+	co := options.Client().ApplyURI(uri)
+	// With a timeout of its own the driver would repeat a failing command
+	// until then, thousands of times a second; the Manager bounds each call.
+	co.Timeout = nil
+	pool := uint64(defaultPool)
+	if co.MaxPoolSize != nil && *co.MaxPoolSize > 0 {
+		pool = *co.MaxPoolSize
+	}
+	if c.maxFlight == 0 {
+		c.maxFlight = int64(pool) * flightsPerConn
+	}
+	client, err := mongo.Connect(co)
+	if err != nil {
+		return nil, fmt.Errorf("mongostore: cannot use the URI: %s", redact(err, uri))
+	}
+	s := &Store{config: c, client: client, coll: client.Database(c.database).Collection(c.collection)}
+	timeout := openTimeout
+	if cs.ConnectTimeoutSet && cs.ConnectTimeout > 0 {
+		timeout = cs.ConnectTimeout
+	}
+	if err := s.start(ctx, timeout); err != nil {
+		s.Close(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("mongostore: no usable server at %v: %s", cs.Hosts, redact(err, uri))
+	}
+	return s, nil
+}
+
+// OpenCollection is Open on a collection of a client that stays the caller's.
+// A timeout of that client applies to each call: better leave it unset.
+func OpenCollection(ctx context.Context, coll *mongo.Collection, opts ...Option) (*Store, error) {
+	c, err := configure(opts)
+	if coll == nil {
+		err = errors.Join(err, errors.New("mongostore: OpenCollection: the collection is nil"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.maxFlight == 0 {
+		c.maxFlight = defaultPool * flightsPerConn
+	}
+	s := &Store{config: c, coll: coll}
+	if err := s.start(ctx, openTimeout); err != nil {
+		return nil, fmt.Errorf("mongostore: no usable server: %w", err)
+	}
+	return s, nil
+}
+
+func databaseOf(cs *connstring.ConnString) Option {
+	return func(c *config) {
+		if cs != nil && cs.Database != "" {
+			c.database = cs.Database
+		}
+	}
+}
+
+// start is what opening does on the network.
+func (s *Store) start(ctx context.Context, timeout time.Duration) error {
+	journal := true
+	s.coll = s.coll.Clone(options.Collection().
+		SetReadPreference(readpref.Primary()).
+		SetReadConcern(readconcern.Local()).
+		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}))
+	// Not a deadline: see Open.
+	ctx, cancel := context.WithCancel(ctx)
+	defer time.AfterFunc(timeout, cancel).Stop()
+	defer cancel()
+	if err := s.coll.Database().Client().Ping(ctx, readpref.Primary()); err != nil {
+		return err
+	}
+	sweeps := s.expiry == ExpirySweep
+	if s.indexes {
+		var err error
+		if sweeps, err = s.ensureIndexes(ctx); err != nil {
+			return err
+		}
+	}
+	if sweeps {
+		s.sweeper.start(s)
+	}
+	return nil
+}
+
+// Collection returns the collection, to count or to look through. What it
+// changes there the sessions' requests do not see coming.
+func (s *Store) Collection() *mongo.Collection { return s.coll }
+
+// Close stops what the store runs in the background and, after [Open], ends
+// its connections. Operations under way fail when ctx ends. A second call does
+// nothing.
+func (s *Store) Close(ctx context.Context) error {
+	s.sweeper.stop()
+	if s.client == nil {
+		return nil
+	}
+	if err := s.client.Disconnect(ctx); err != nil && !errors.Is(err, mongo.ErrClientDisconnected) {
+		return fmt.Errorf("mongostore: close: %w", err)
+	}
+	return nil
+}
+
+// Load implements [session.Store].
+func (s *Store) Load(ctx context.Context, id session.ID) (*session.Record, error) {
+	var raw bson.Raw
+	err := s.repeat(ctx, func() (err error) {
+		raw, err = s.coll.FindOne(ctx, filterID(id)).Raw()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return decodeRecord(id, raw), nil
+}
+
+// Insert implements [session.Store].
+func (s *Store) Insert(ctx context.Context, rec *session.Record) error {
+	return s.once(func() error {
+		_, err := s.coll.InsertOne(ctx, encodeRecord(rec))
+		return writeError(err)
+	})
+}
+
+// Update implements [session.Store].
+func (s *Store) Update(ctx context.Context, id session.ID, ch *session.Change) error {
+	filter, update := encodeChange(id, ch)
+	if update == nil {
+		return s.expect(ctx, filter, ch)
+	}
+	apply := func() error {
+		res, err := s.coll.UpdateOne(ctx, filter, update)
+		if err != nil {
+			return writeError(err)
+		}
+		return matched(res.MatchedCount > 0, ch)
+	}
+	if ch.If.IsZero() {
+		return s.repeat(ctx, apply)
+	}
+	return s.once(apply)
+}
+
+// expect is an Update without effects: it tells whether its guard holds.
+func (s *Store) expect(ctx context.Context, filter bson.Raw, ch *session.Change) error {
+	return s.repeat(ctx, func() error {
+		err := s.coll.FindOne(ctx, filter).Err()
+		if errors.Is(err, mongo.ErrNoDocuments) {
+			return matched(false, ch)
+		}
+		return err
+	})
+}
+
+func matched(ok bool, ch *session.Change) error {
+	switch {
+	case ok:
+		return nil
+	case ch.If.IsZero():
+		return session.ErrNotFound
+	default:
+		return session.ErrConflict
+	}
+}
+
+// Delete implements [session.Store].
+func (s *Store) Delete(ctx context.Context, id session.ID) error {
+	return s.repeat(ctx, func() error {
+		_, err := s.coll.DeleteOne(ctx, filterID(id))
+		return writeError(err)
+	})
+}
+
+// List implements [session.Store].
+func (s *Store) List(ctx context.Context, user string) (infos []session.Info, err error) {
+	err = s.repeat(ctx, func() error {
+		infos = nil
+		cur, err := s.coll.Find(ctx, filterUser(user), options.Find().SetProjection(withoutData))
+		if err != nil {
+			return err
+		}
+		defer cur.Close(ctx)
+		for cur.Next(ctx) {
+			infos = append(infos, decodeRecord(session.ID{}, cur.Current).Info)
+		}
+		return cur.Err()
+	})
+	return infos, err
+}
+
+// errBusy is the answer past WithMaxInFlight.
+var errBusy = errors.New("mongostore: too many operations are waiting for the server; see WithMaxInFlight")
+
+// once runs one attempt of an operation.
+func (s *Store) once(op func() error) error {
+	if s.flight.Add(1) > s.maxFlight {
+		s.flight.Add(-1)
+		return errBusy
+	}
+	defer s.flight.Add(-1)
+	return translate(op())
+}
+
+// repeat runs an operation that may be repeated, until it gets an answer or
+// ctx ends. The driver repeats once by itself, at once; an election takes
+// longer.
+func (s *Store) repeat(ctx context.Context, op func() error) error {
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := s.once(op)
+		if err == nil || !passing(err) {
+			return err
+		}
+		timer := time.NewTimer(wait/2 + rand.N(wait/2+1))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+	}
+}

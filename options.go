@@ -1,0 +1,262 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Option changes a default of [New]. Options out of range are reported by
+// New, all at once.
+type Option func(*config)
+
+type config struct {
+	accepted   []string
+	idle       time.Duration
+	anonIdle   time.Duration
+	lifetime   time.Duration
+	touch      time.Duration
+	timeout    time.Duration
+	maxSize    int
+	maxPerUser int
+	clientInfo bool
+	proxies    []netip.Prefix
+	codec      Codec
+	log        *slog.Logger
+	answer     func(http.ResponseWriter, *http.Request, error)
+	observe    func(context.Context, Event)
+	cookie     cookieConfig
+	now        func() time.Time
+	faults     []error
+}
+
+const derived = -1 // a duration that follows from another one
+
+func defaults() config {
+	return config{
+		idle:     14 * 24 * time.Hour,
+		anonIdle: derived,
+		lifetime: 30 * 24 * time.Hour,
+		touch:    derived,
+		timeout:  5 * time.Second,
+		maxSize:  64 << 10,
+		codec:    jsonCodec{},
+		log:      slog.Default(),
+		answer:   answerError,
+		cookie:   cookieConfig{path: "/", sameSite: http.SameSiteLaxMode, secure: true},
+		now:      time.Now,
+	}
+}
+
+// WithAcceptedSecrets names earlier or coming secrets whose cookies are
+// accepted; new ones are signed with the secret of New. Empty ones are
+// skipped, so that an unset environment variable is fine. To rotate, deploy
+// three times: accept the new secret; sign with it and accept the old one;
+// drop the old one when the longest lifetime has passed.
+func WithAcceptedSecrets(secrets ...string) Option {
+	return func(c *config) { c.accepted = append(c.accepted, secrets...) }
+}
+
+// WithIdleTimeout ends a session that has seen no request for d, from one
+// second to the lifetime; 14 days by default. Activity is recorded once per
+// touch interval, so that the session of a visitor who left ends between d
+// less that interval and d.
+func WithIdleTimeout(d time.Duration) Option {
+	return func(c *config) { c.idle = d }
+}
+
+// WithAnonymousIdleTimeout is the idle timeout of sessions without a user,
+// which bots cause too; by default that of all.
+func WithAnonymousIdleTimeout(d time.Duration) Option {
+	return func(c *config) { c.anonIdle = d }
+}
+
+// WithLifetime ends a session when d has passed since the sign-in or, without
+// one, its creation, whatever its activity: one second to ten years, 30 days
+// by default.
+func WithLifetime(d time.Duration) Option {
+	return func(c *config) { c.lifetime = d }
+}
+
+// WithTouchInterval sets how often activity is written to the store: at least
+// zero (at each request) and less than the idle timeout; by default a tenth of
+// it, at most one hour. A session with an idle timeout of its own is touched
+// at least ten times in it.
+func WithTouchInterval(d time.Duration) Option {
+	return func(c *config) { c.touch = d }
+}
+
+// WithStoreTimeout bounds what a request waits for the store, once to load and
+// once to commit: ten milliseconds to ten minutes, 5 seconds by default.
+func WithStoreTimeout(d time.Duration) Option {
+	return func(c *config) { c.timeout = d }
+}
+
+// WithMaxSize bounds the encoded data of a session, keys included: 1 to
+// 15 MiB (in bytes), 64 KiB by default. Past it a change is [ErrTooLarge].
+func WithMaxSize(bytes int) Option {
+	return func(c *config) { c.maxSize = bytes }
+}
+
+// WithMaxPerUser bounds the live sessions of a user, 1 to 10,000: a sign-in
+// ends those least recently seen beyond n. Unbounded by default.
+func WithMaxPerUser(n int) Option {
+	return func(c *config) {
+		c.maxPerUser = n
+		if n < 1 || n > 10_000 {
+			c.fault("WithMaxPerUser(%d): want 1 to 10000", n)
+		}
+	}
+}
+
+// WithClientInfo keeps the client's IP address and User-Agent (at most 256
+// bytes each) with the session, as of its creation and each sign-in, for lists
+// of devices. It is personal data.
+func WithClientInfo() Option {
+	return func(c *config) { c.clientInfo = true }
+}
+
+// WithTrustedProxies names the addresses of the reverse proxies whose
+// Forwarded, X-Forwarded-For and X-Forwarded-Proto headers count. They count
+// only when the immediate peer is one of them. None by default.
+func WithTrustedProxies(prefixes ...netip.Prefix) Option {
+	return func(c *config) {
+		c.proxies = append(c.proxies, prefixes...)
+		if slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return !p.IsValid() }) {
+			c.fault("WithTrustedProxies: a prefix is invalid; use netip.MustParsePrefix(\"10.0.0.0/8\")")
+		}
+	}
+}
+
+// WithCodec encodes values, [encoding/json] by default. Values that another
+// codec wrote are undecodable.
+func WithCodec(codec Codec) Option {
+	return func(c *config) {
+		c.codec = codec
+		if codec == nil {
+			c.fault("WithCodec(nil): leave the option out for JSON")
+		}
+	}
+}
+
+// WithLogger sets where faults are logged, [slog.Default] by default. No log
+// line holds a token.
+func WithLogger(log *slog.Logger) Option {
+	return func(c *config) {
+		c.log = log
+		if log == nil {
+			c.fault("WithLogger(nil): use slog.New(slog.DiscardHandler) for silence")
+		}
+	}
+}
+
+// WithErrorHandler answers a request whose session could not be loaded or
+// saved; w is as it was before the handler. By default the answer is a line of
+// text with the status of [HTTPStatus], Cache-Control: no-store and where a
+// retry helps Retry-After. The error is logged before.
+func WithErrorHandler(answer func(w http.ResponseWriter, r *http.Request, err error)) Option {
+	return func(c *config) {
+		c.answer = answer
+		if answer == nil {
+			c.fault("WithErrorHandler(nil): leave the option out for the default")
+		}
+	}
+}
+
+// WithObserver calls f at each [Event], in the request's goroutine: for
+// metrics, tracing and audit logs.
+func WithObserver(f func(context.Context, Event)) Option {
+	return func(c *config) {
+		c.observe = f
+		if f == nil {
+			c.fault("WithObserver(nil): leave the option out")
+		}
+	}
+}
+
+// WithCookieName names the cookie. The default is __Host-session, with a
+// domain or a path __Secure-session, and with [DangerouslyAllowHTTP] session.
+func WithCookieName(name string) Option {
+	return func(c *config) { c.cookie.name = name; c.cookie.named = true }
+}
+
+// WithCookieDomain sends the cookie to a domain and all its subdomains. By
+// default it goes to the very host that set it.
+func WithCookieDomain(domain string) Option {
+	return func(c *config) {
+		c.cookie.domain = domain
+		if domain == "" {
+			c.fault("WithCookieDomain(\"\"): leave the option out for the host alone")
+		}
+	}
+}
+
+// WithCookiePath sends the cookie to paths below this one alone; by default
+// it is "/". It is no protection: pages of other paths can still use it.
+func WithCookiePath(path string) Option {
+	return func(c *config) { c.cookie.path = path }
+}
+
+// WithSameSite sets whether requests from other sites carry the cookie:
+// [http.SameSiteLaxMode], the default (on following links alone),
+// [http.SameSiteStrictMode] (never) or [http.SameSiteNoneMode] (always; such
+// an app must check the Origin of what changes something).
+func WithSameSite(s http.SameSite) Option {
+	return func(c *config) { c.cookie.sameSite = s }
+}
+
+// WithPartitioned gives each top-level site that embeds this one a cookie of
+// its own (CHIPS).
+func WithPartitioned() Option {
+	return func(c *config) { c.cookie.partitioned = true }
+}
+
+// WithBrowserSession leaves out the cookie's Max-Age, so that the browser
+// drops it when it ends. Sessions to which SetTimeouts gave limits of their
+// own ("remember me") keep it.
+func WithBrowserSession() Option {
+	return func(c *config) { c.cookie.browserSession = true }
+}
+
+// DangerouslyAllowHTTP leaves out the cookie's Secure attribute, for a
+// development machine whose browser (Safari) does not accept secure cookies
+// over http://localhost. Anyone on the network can read such a cookie.
+func DangerouslyAllowHTTP() Option {
+	return func(c *config) { c.cookie.secure = false }
+}
+
+func (c *config) fault(format string, args ...any) {
+	c.faults = append(c.faults, fmt.Errorf("session: "+format, args...))
+}
+
+func (c *config) within(option string, d, low, high time.Duration) {
+	if d < low || d > high {
+		c.fault("%s(%v): want %v to %v", option, d, low, high)
+	}
+}
+
+// complete derives what was left open and checks what depends on other
+// options.
+func (c *config) complete() error {
+	c.within("WithLifetime", c.lifetime, time.Second, 10*365*24*time.Hour)
+	c.within("WithIdleTimeout", c.idle, time.Second, max(time.Second, c.lifetime))
+	if c.anonIdle == derived {
+		c.anonIdle = c.idle
+	}
+	c.within("WithAnonymousIdleTimeout", c.anonIdle, time.Second, max(time.Second, c.lifetime))
+	if c.touch == derived {
+		c.touch = min(c.idle/10, time.Hour)
+	}
+	c.within("WithTouchInterval", c.touch, 0, max(0, c.idle-1))
+	c.within("WithStoreTimeout", c.timeout, 10*time.Millisecond, 10*time.Minute)
+	if c.maxSize < 1 || c.maxSize > 15<<20 {
+		c.fault("WithMaxSize(%d): want 1 to %d bytes", c.maxSize, 15<<20)
+	}
+	c.cookie.complete(c)
+	return errors.Join(c.faults...)
+}

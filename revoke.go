@@ -1,0 +1,176 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A sign-in in flight would escape a revocation that deletes what it finds.
+// So each revocation first writes a marker, an ordinary record under an ID
+// that follows from the user's name, and each sign-in reads it after its own
+// record is written: either the list sees the record or the sign-in sees the
+// marker.
+
+const (
+	markerKey  = "revoked"
+	markerLife = 24 * time.Hour // no sign-in is in flight for longer
+)
+
+// revocation is what a marker holds.
+type revocation struct {
+	NotBefore int64  `json:"notBefore"` // nanoseconds since 1970
+	Stamp     string `json:"stamp"`     // tells one revocation from another
+}
+
+// markerID returns a UUIDv8 (RFC 9562, section 5.8), which newID never makes.
+func markerID(user string) ID {
+	sum := sha256.Sum256([]byte("holdfast session: revoked\x00" + user))
+	id := ID(sum[:16])
+	id.setVersion(8)
+	return id
+}
+
+// Revoke ends one session of a user, as from a list of devices. It is
+// [ErrNotFound] where the user has none of that ID.
+func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
+	m.mustBeMade()
+	ctx, stop := m.bounded(ctx)
+	defer stop()
+	rec, err := m.store.Load(ctx, id)
+	if err != nil {
+		return m.explain(ctx, err)
+	}
+	if user == "" || rec.User != user {
+		return ErrNotFound
+	}
+	// A record's user never changes to another one, so this is still theirs.
+	return m.explain(ctx, m.store.Delete(ctx, id))
+}
+
+// RevokeAll ends all sessions of a user and all sign-ins that are under way,
+// save one by the request whose context ctx is, and returns how many sessions
+// it ended. After an error some may be left: call it again.
+func (m *Manager) RevokeAll(ctx context.Context, user string) (int, error) {
+	m.mustBeMade()
+	if err := checkName("user", user); err != nil {
+		return 0, misuse("RevokeAll", err)
+	}
+	return m.revoke(ctx, user, ID{}, m.inContext(ctx))
+}
+
+// RevokeOthers ends all other sessions of the signed-in user, as is due after a
+// change of password, and returns how many it ended. After an error some may
+// be left: call it again.
+func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
+	s.mu.Lock()
+	user, id := s.user(), s.target().id()
+	s.mu.Unlock()
+	if user == "" {
+		return 0, misuse("RevokeOthers", errors.New("nobody is signed in"))
+	}
+	return s.m.revoke(ctx, user, id, s)
+}
+
+func (m *Manager) revoke(ctx context.Context, user string, but ID, by *Session) (n int, err error) {
+	bctx, stop := m.bounded(ctx)
+	defer stop()
+	stamp, err := m.mark(bctx, user)
+	if err != nil {
+		return 0, m.explain(bctx, err)
+	}
+	if by != nil {
+		by.mu.Lock()
+		by.stamps = append(by.stamps, stamp)
+		by.mu.Unlock()
+	}
+	infos, err := m.store.List(bctx, user)
+	if err != nil {
+		return 0, m.explain(bctx, err)
+	}
+	now := m.now()
+	for _, i := range infos {
+		if i.ID == but {
+			continue
+		}
+		// Each has the whole store timeout: a user may have many.
+		dctx, stop := m.bounded(ctx)
+		err := m.store.Delete(dctx, i.ID)
+		stop()
+		if err != nil {
+			return n, m.explain(dctx, err)
+		}
+		if m.live(&i, now) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// mark writes the marker, never with an earlier time than it has, and returns
+// its stamp.
+func (m *Manager) mark(ctx context.Context, user string) (stamp string, err error) {
+	now := m.now()
+	r := revocation{NotBefore: now.UnixNano(), Stamp: rand.Text()}
+	data, err := json.Marshal(r)
+	if err != nil {
+		return "", err
+	}
+	value := Value{Data: data, Version: newVersion()}
+	set := map[string]Value{markerKey: value}
+	expires := m.milli().Add(markerLife)
+	id := markerID(user)
+	for try := 0; ; try++ {
+		found, err := m.store.Load(ctx, id)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			err = m.store.Insert(ctx, &Record{Info: Info{ID: id, Created: m.milli(), Expires: expires}, Values: set})
+		case err != nil:
+			return "", err
+		default:
+			is := found.Values[markerKey]
+			if is.Version == value.Version || parseMarker(is).NotBefore > r.NotBefore {
+				return r.Stamp, nil
+			}
+			err = m.store.Update(ctx, id, &Change{If: Guard{Versions: map[string]int64{markerKey: is.Version}}, Set: set, Expires: expires})
+		}
+		if err == nil {
+			return r.Stamp, nil
+		}
+		if !isLost(err) && !errors.Is(err, ErrNotFound) || !pause(ctx, try, 100*time.Millisecond) {
+			return "", err
+		}
+	}
+}
+
+// checkRevoked refuses a sign-in whose request was admitted before the user's
+// sessions were revoked, unless it was that request that did so.
+func (m *Manager) checkRevoked(ctx context.Context, rec *Record, admitted time.Time, own []string) error {
+	marker, err := m.store.Load(ctx, markerID(rec.User))
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("session: cannot tell whether %v was revoked: %w", rec.ID, err)
+	}
+	r := parseMarker(marker.Values[markerKey])
+	for _, stamp := range own {
+		if r.Stamp == stamp {
+			return nil
+		}
+	}
+	if r.NotBefore > admitted.UnixNano() {
+		return ErrRevoked
+	}
+	return nil
+}
+
+// parseMarker takes a damaged marker for none: the list has been deleted.
+func parseMarker(v Value) (r revocation) {
+	_ = json.Unmarshal(v.Data, &r)
+	return r
+}

@@ -1,0 +1,407 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"sync"
+	"time"
+)
+
+// Session is what one request sees and changes of a session. It is safe for
+// concurrent use until the request's handler returns; other requests of the
+// same visitor have Sessions of their own.
+//
+// Methods without a context do no I/O: what they change is stored when the
+// response begins, and what was wrong with the call (an unencodable value, a
+// name that cannot be) is answered and logged then. Methods with a context do
+// I/O at once and return what became of it.
+type Session struct {
+	m        *Manager
+	request  *http.Request // nil outside HTTP
+	admitted time.Time     // when, before anything was loaded
+
+	mu       sync.Mutex // held through commits too
+	standing standing
+	rec      *Record // as stored, nil: nothing is
+	secret   secret  // of the token that was presented or issued last
+	rivals   []ID    // live sessions of other cookies that came along
+	withheld bool    // see Manager.withheld
+	pend     pending
+	cookie   *http.Cookie // what a commit made, until it is sent
+	taken    bool         // the caller asked for cookie, to send it
+	stamps   []string     // of this request's own revocations
+	accessed bool
+	answered bool // the response has begun
+	ended    bool // the handler has returned
+}
+
+// standing is what the request's token amounts to.
+type standing int
+
+const (
+	anonymous  standing = iota // no token, or none of a live session
+	current                    // the token of rec
+	superseded                 // the one before, still on its way in other requests
+	job                        // rec, without a token
+)
+
+// pending is what a request has asked for and what is not yet stored. It
+// concerns the stored record or, where there is none or it is detached, a new
+// one.
+type pending struct {
+	detached bool // the stored record is to go
+	destroy  bool // before anything else, and its cookie too
+	user     string
+	renew    bool
+	limits   *limits
+	cleared  bool
+	values   map[string]Value // Version 0: the key is to go
+	fault    error
+	token    token  // of the new record, kept while commits fail
+	tried    bool   // a commit has tried to insert it
+	at       string // the call that came after the response began
+}
+
+type limits struct{ idle, lifetime time.Duration }
+
+// ID returns the session's, the zero ID where nothing is stored or about to
+// be.
+func (s *Session) ID() ID {
+	info := s.Info()
+	return info.ID
+}
+
+// User returns who is signed in, "" for nobody.
+func (s *Session) User() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accessed = true
+	return s.user()
+}
+
+// Info describes the session as it is stored, with the user and ID that it
+// is about to have. It is zero where nothing is stored or about to be.
+func (s *Session) Info() Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accessed = true
+	var info Info
+	if rec := s.target(); rec != nil {
+		info = rec.Info
+	} else if s.creates() {
+		info.ID = s.nextToken().id
+	}
+	info.User = s.user()
+	return info
+}
+
+// SetUser signs a user in, whose credentials have just been checked: the
+// session gets a new token, so that one planted before is worth nothing
+// (session fixation), and the configured limits. An anonymous session and one
+// of the same user keep their data. In place of another user's session a new
+// one begins, without its data and without what this request set before.
+func (s *Session) SetUser(user string) {
+	s.change("SetUser", func(p *pending) error {
+		if err := checkName("user", user); err != nil {
+			return err
+		}
+		if s.standing == job {
+			return errJob
+		}
+		if is := s.user(); is != "" && is != user {
+			limits := p.limits
+			s.detach()
+			p.limits = limits
+		}
+		p.user, p.renew = user, true
+		return nil
+	})
+}
+
+// Renew gives the session a new token and keeps all else, as is due when its
+// rights grow. Without a stored session it does nothing.
+func (s *Session) Renew() {
+	s.change("Renew", func(p *pending) error {
+		p.renew = true
+		return s.notJob()
+	})
+}
+
+// SetTimeouts gives this session limits of its own, idle from one second to
+// lifetime, which counts from the sign-in or else the creation: "remember me".
+// It renews the token.
+func (s *Session) SetTimeouts(idle, lifetime time.Duration) {
+	s.change("SetTimeouts", func(p *pending) error {
+		if idle < time.Second || idle > lifetime {
+			return fmt.Errorf("idle %v, lifetime %v: want one second <= idle <= lifetime", idle, lifetime)
+		}
+		p.limits, p.renew = &limits{idle.Truncate(time.Millisecond), lifetime.Truncate(time.Millisecond)}, true
+		return s.notJob()
+	})
+}
+
+// Clear removes all values. User, token and limits stay.
+func (s *Session) Clear() {
+	s.change("Clear", func(p *pending) error {
+		p.cleared, p.values = true, nil
+		return nil
+	})
+}
+
+// Destroy ends the session: the record is deleted and the cookie taken back.
+// It is how a user signs out. A later Set starts a new session.
+func (s *Session) Destroy() {
+	s.change("Destroy", func(p *pending) error {
+		s.detach()
+		p.destroy = true
+		return nil
+	})
+}
+
+// Discard forgets what this request has changed since its start or last Save,
+// but for Updates.
+func (s *Session) Discard() {
+	s.mu.Lock()
+	fault := s.pend.fault
+	s.pend = pending{}
+	s.mu.Unlock()
+	if fault != nil {
+		s.m.log.Warn("session: Discard forgot a fault", "error", fault)
+	}
+}
+
+// Save stores the changes now: before a side effect that must not happen
+// without them, in a WebSocket or an event stream, in a job. It judges the
+// limits anew and records activity. After a failure the changes are still
+// pending.
+//
+// Errors: [ErrNotFound], the session has ended; [ErrConflict],
+// [ErrSuperseded], [ErrRevoked], [ErrCrossSite], [ErrTooLarge],
+// [ErrUndeliverable], a fault of an earlier call; else what the store says.
+func (s *Session) Save(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.answered && s.changesToken() {
+		return ErrUndeliverable
+	}
+	if err := s.readmit(ctx); err != nil {
+		return err
+	}
+	return s.commit(ctx)
+}
+
+// Reload reads the stored session again. Pending changes stay.
+//
+// Errors: [ErrNotFound], the session has ended or nothing is stored;
+// [ErrSuperseded], another request has renewed its token, so that a client
+// that holds a connection must reconnect; else what the store says.
+func (s *Session) Reload(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accessed = true
+	return s.reload(ctx)
+}
+
+// Cookie returns the cookie of the last Save, for the caller to send now, as
+// where no response is to follow; nil unless one has to be sent.
+func (s *Session) Cookie() *http.Cookie {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cookie == nil {
+		return nil
+	}
+	s.taken = true
+	c := *s.cookie
+	return &c
+}
+
+var errJob = errors.New("a session from LoadID has no token; do it in a request of the user")
+
+var errEnded = errors.New("the request's handler has returned; use Manager.LoadID and Save")
+
+func (s *Session) notJob() error {
+	if s.standing == job {
+		return errJob
+	}
+	return nil
+}
+
+// change runs f on the pending state; callers need no lock.
+func (s *Session) change(what string, f func(p *pending) error) {
+	s.mu.Lock()
+	if s.ended {
+		err := misuse(what, errEnded)
+		s.pend.fault = errors.Join(s.pend.fault, err)
+		s.mu.Unlock()
+		s.m.lost(s.context(), err)
+		return
+	}
+	defer s.mu.Unlock()
+	s.accessed = true
+	if err := f(&s.pend); err != nil {
+		s.pend.fault = errors.Join(s.pend.fault, misuse(what, err))
+	}
+	if s.answered {
+		s.pend.at = callSite()
+	}
+}
+
+func (s *Session) context() context.Context {
+	if s.request == nil {
+		return context.Background()
+	}
+	return s.request.Context()
+}
+
+// detach drops what is pending and lets what follows begin a new record.
+func (s *Session) detach() {
+	s.pend = pending{detached: s.rec != nil, destroy: s.pend.destroy, fault: s.pend.fault, at: s.pend.at}
+}
+
+// target returns the stored record that the pending state concerns, nil where
+// that is a new one. A superseded token reads nothing.
+func (s *Session) target() *Record {
+	if s.pend.detached || s.standing == superseded {
+		return nil
+	}
+	return s.rec
+}
+
+func (s *Session) user() string {
+	if s.pend.user != "" {
+		return s.pend.user
+	}
+	if rec := s.target(); rec != nil {
+		return rec.User
+	}
+	return ""
+}
+
+// creates tells whether a commit would insert a record: an untouched visitor
+// has none.
+func (s *Session) creates() bool {
+	if s.target() != nil {
+		return false
+	}
+	for _, v := range s.pend.values {
+		if v.Version != 0 {
+			return true
+		}
+	}
+	return s.pend.user != ""
+}
+
+// dirty tells whether a commit has anything to do.
+func (s *Session) dirty() bool {
+	p := &s.pend
+	asked := p.renew || p.cleared || len(p.values) > 0
+	switch {
+	case p.detached || s.creates():
+		return true
+	case s.standing == superseded:
+		return asked || p.destroy
+	default:
+		return asked && s.target() != nil
+	}
+}
+
+// changesToken tells whether a commit would make a cookie that the client
+// must get.
+func (s *Session) changesToken() bool {
+	return s.creates() || s.pend.renew && (s.target() != nil || s.standing == superseded)
+}
+
+// nextToken returns that of the record to be inserted. It stays the same
+// while commits fail, so that one whose reply was lost is found again.
+func (s *Session) nextToken() token {
+	if s.pend.token.id.IsZero() {
+		s.pend.token = token{newID(s.m.now()), newSecret()}
+	}
+	return s.pend.token
+}
+
+// value returns what a key has after the pending changes.
+func (s *Session) value(name string) (Value, bool) {
+	if v, ok := s.pend.values[name]; ok {
+		return v, v.Version != 0
+	}
+	if rec := s.target(); rec != nil && !s.pend.cleared {
+		v, ok := rec.Values[name]
+		return v, ok
+	}
+	return Value{}, false
+}
+
+func (s *Session) get(name string, typ reflect.Type, v any) bool {
+	s.m.watch(name, typ)
+	s.mu.Lock()
+	s.accessed = true
+	val, ok := s.value(name)
+	id := s.rec.id()
+	s.mu.Unlock()
+	if !ok {
+		return false
+	}
+	err := s.m.decodeValue(val, v)
+	if err == nil {
+		return true
+	}
+	if errors.Is(err, errSealed) {
+		s.change(keyText(name, typ), func(*pending) error { return err })
+	}
+	s.m.log.WarnContext(s.context(), "session: a value is taken for absent",
+		"key", name, "type", typ.String(), "error", err, "session", id)
+	return false
+}
+
+func (s *Session) set(name string, typ reflect.Type, v any) {
+	s.m.watch(name, typ)
+	val, err := s.m.encode(v)
+	s.change(keyText(name, typ), func(*pending) error {
+		if err != nil {
+			return err
+		}
+		return s.put(name, val)
+	})
+}
+
+func (s *Session) unset(name string, typ reflect.Type) {
+	s.m.watch(name, typ)
+	s.change(keyText(name, typ), func(*pending) error { return s.put(name, Value{}) })
+}
+
+func (s *Session) put(name string, val Value) error {
+	if err := checkName("key", name); err != nil {
+		return err
+	}
+	if old, ok := s.value(name); ok && old.sealed() && val.Version != 0 {
+		return errSealed
+	}
+	if s.pend.values == nil {
+		s.pend.values = make(map[string]Value)
+	}
+	s.pend.values[name] = val
+	return nil
+}
+
+func keyText(name string, typ reflect.Type) string {
+	return fmt.Sprintf("key %q (%v)", name, typ)
+}
+
+// valueOf and id serve where there may be no record.
+func (r *Record) valueOf(name string) (v Value, ok bool) {
+	if r != nil {
+		v, ok = r.Values[name]
+	}
+	return v, ok
+}
+
+func (r *Record) id() ID {
+	if r == nil {
+		return ID{}
+	}
+	return r.ID
+}
