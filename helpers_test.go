@@ -1,50 +1,125 @@
 package session_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/internal/testserver"
 	"github.com/holdfast-go/session/memstore"
+	"github.com/holdfast-go/session/mongostore"
 )
 
-const secret = "an example secret of 32 bytes or more"
+const (
+	secret = "an example secret of 32 bytes or more"
+	host   = "__Host-session"
 
-// newManager returns a manager that logs to the test.
+	visits session.Key[int]    = "visits"
+	color  session.Key[string] = "color"
+	shape  session.Key[string] = "shape"
+)
+
+var background = context.Background()
+
+// eachStore runs a test on the memory store and on the server.
+func eachStore(t *testing.T, f func(t *testing.T, store session.Store)) {
+	t.Run("memstore", func(t *testing.T) { f(t, memstore.New()) })
+	t.Run("mongostore", func(t *testing.T) { f(t, newMongo(t)) })
+}
+
+func newMongo(t testing.TB) *mongostore.Store {
+	t.Helper()
+	return openMongo(t, testserver.Collection(t))
+}
+
+func openMongo(t testing.TB, coll *mongo.Collection) *mongostore.Store {
+	t.Helper()
+	store, err := mongostore.OpenCollection(background, coll, mongostore.WithLogger(slog.New(slog.DiscardHandler)))
+	require.NoError(t, err)
+	t.Cleanup(func() { store.Close(background) })
+	return store
+}
+
+// logs collects what is logged.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logs) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *logs) option() session.Option {
+	return session.WithLogger(slog.New(slog.NewTextHandler(l, nil)))
+}
+
 func newManager(t testing.TB, store session.Store, opts ...session.Option) *session.Manager {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(testWriter{t}, nil))
-	m, err := session.New(store, secret, append([]session.Option{session.WithLogger(log)}, opts...)...)
+	m, err := session.New(store, secret, append([]session.Option{new(logs).option()}, opts...)...)
 	require.NoError(t, err)
 	return m
 }
 
-type testWriter struct{ t testing.TB }
+// handler is what one request of a test does.
+type handler func(w http.ResponseWriter, r *http.Request, s *session.Session)
 
-func (w testWriter) Write(b []byte) (int, error) {
-	w.t.Logf("%s", b)
-	return len(b), nil
-}
-
-// site is an app on a socket.
-type site struct {
+// app serves, over a socket, whatever the request at hand is to do.
+type app struct {
 	*httptest.Server
-	t testing.TB
+	m   *session.Manager
+	mu  sync.Mutex
+	do  map[string]handler
+	seq int
 }
 
-func serve(t testing.TB, h http.Handler) *site {
+func newApp(t testing.TB, m *session.Manager, around ...func(http.Handler) http.Handler) *app {
 	t.Helper()
-	s := &site{httptest.NewServer(h), t}
-	t.Cleanup(s.Close)
-	return s
+	a := &app{m: m, do: map[string]handler{}}
+	h := m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.mu.Lock()
+		do := a.do[r.Header.Get("X-Do")]
+		a.mu.Unlock()
+		do(w, r, m.FromContext(r.Context()))
+	}))
+	for _, wrap := range around {
+		h = wrap(h)
+	}
+	a.Server = httptest.NewUnstartedServer(h)
+	a.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	a.Start()
+	t.Cleanup(a.Close)
+	return a
+}
+
+func (a *app) add(do handler) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.seq++
+	name := fmt.Sprint(a.seq)
+	a.do[name] = do
+	return name
 }
 
 // visitor is a client with a cookie jar.
@@ -57,34 +132,98 @@ func newVisitor(t testing.TB) *visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	v := &visitor{t, http.Client{Jar: jar, Timeout: 30 * time.Second, Transport: &http.Transport{}}}
+	v := &visitor{t, http.Client{Jar: jar, Timeout: time.Minute, Transport: &http.Transport{}}}
+	v.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(v.CloseIdleConnections)
 	return v
 }
 
-// answer is a response, read.
+// answer is a response, read. err is set where there was none.
 type answer struct {
 	*http.Response
 	body string
+	err  error
 }
 
-func (v *visitor) get(url string, header ...string) answer {
-	v.t.Helper()
-	req, err := http.NewRequest("GET", url, nil)
-	require.NoError(v.t, err)
+func (v *visitor) send(method, url string, header ...string) answer {
+	req, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		return answer{err: err}
+	}
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
 	}
 	res, err := v.Do(req)
-	require.NoError(v.t, err)
+	if err != nil {
+		return answer{err: err}
+	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	require.NoError(v.t, err)
-	return answer{res, string(body)}
+	return answer{res, string(body), err}
 }
 
-// cookie returns the one that a response sets, nil if none.
-func (a answer) cookie(name string) *http.Cookie {
+// do sends a request that does something with its session, to the end.
+func (v *visitor) do(a *app, do handler, header ...string) answer {
+	v.t.Helper()
+	res := v.try(a, do, header...)
+	require.NoError(v.t, res.err)
+	return res
+}
+
+// try is do for requests whose connection may be cut.
+func (v *visitor) try(a *app, do handler, header ...string) answer {
+	return v.send("GET", a.URL, append(header, "X-Do", a.add(do))...)
+}
+
+// see is what a request finds: its user and values.
+func (v *visitor) see(a *app) (user string, n int, c string) {
+	v.t.Helper()
+	res := v.do(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
+		user, n, c = s.User(), visits.GetOr(s, 0), color.GetOr(s, "")
+	})
+	require.Equal(v.t, http.StatusOK, res.StatusCode, res.body)
+	return user, n, c
+}
+
+func (v *visitor) user(a *app) string {
+	v.t.Helper()
+	user, _, _ := v.see(a)
+	return user
+}
+
+func (v *visitor) login(a *app, user string) answer {
+	v.t.Helper()
+	res := v.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SetUser(user) })
+	require.Equal(v.t, http.StatusOK, res.StatusCode, res.body)
+	return res
+}
+
+// cookies returns what the visitor's browser would send.
+func (v *visitor) cookies(a *app) string {
+	u := must(http.NewRequest("GET", a.URL, nil)).URL
+	var pairs []string
+	for _, c := range v.Jar.Cookies(u) {
+		pairs = append(pairs, c.String())
+	}
+	return strings.Join(pairs, "; ")
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// bare is a client without a jar.
+func bare(t testing.TB) *visitor {
+	v := newVisitor(t)
+	v.Jar = nil
+	return v
+}
+
+// setCookie returns the one of a name that a response sets, nil if none.
+func (a answer) setCookie(name string) *http.Cookie {
 	for _, c := range a.Cookies() {
 		if c.Name == name {
 			return c
@@ -93,12 +232,34 @@ func (a answer) cookie(name string) *http.Cookie {
 	return nil
 }
 
-const host = "__Host-session"
+// clock is a time that tests move.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
 
-var background = context.Background()
+func newClock() *clock { return &clock{now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)} }
 
-// mem is a memory store that counts.
-func mem(t testing.TB) *memstore.Store {
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func nothing(http.ResponseWriter, *http.Request, *session.Session) {}
+
+type ctxT = context.Context
+
+// documents counts those of a mongostore that are sessions, not markers.
+func documents(t testing.TB, store session.Store) int {
 	t.Helper()
-	return memstore.New()
+	n, err := store.(*mongostore.Store).Collection().CountDocuments(background, map[string]any{"verifier": map[string]any{"$exists": true}})
+	require.NoError(t, err)
+	return int(n)
 }

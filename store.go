@@ -7,8 +7,8 @@ import (
 
 // Store keeps records. It is atomic per record, safe for concurrent use and
 // holds no clock: the [Manager] judges what has expired. Every error that is
-// not one of the three named below means that the store could not answer, and
-// is never taken for an absent session. An error that may hide an applied
+// is neither [ErrNotFound] nor [ErrConflict] means that the store could not
+// answer, and is never taken for an absent session. An error that may hide an applied
 // write wraps [ErrUncertain]; the Manager then reads back what became of it.
 //
 // Implementations are proved by the suite in package storetest.
@@ -33,7 +33,7 @@ type Store interface {
 	Delete(ctx context.Context, id ID) error
 
 	// List returns what describes the sessions of a user, in any order,
-	// those that have expired too.
+	// those that have expired too. A record without a user is in no list.
 	List(ctx context.Context, user string) ([]Info, error)
 }
 

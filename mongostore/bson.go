@@ -1,8 +1,11 @@
 package mongostore
 
 import (
+	"fmt"
+	"net/url"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -36,13 +39,40 @@ const (
 	format = 1
 )
 
-var (
-	withoutData = bson.Raw(bsoncore.NewDocumentBuilder().AppendInt32(fieldData, 0).Build())
-	// names escapes keys: a dot in an update's path means nesting, and a
-	// dollar an operator.
-	names   = strings.NewReplacer("%", "%25", ".", "%2E", "$", "%24")
-	unnames = strings.NewReplacer("%25", "%", "%2E", ".", "%24", "$")
-)
+var withoutData = bson.Raw(bsoncore.NewDocumentBuilder().AppendInt32(fieldData, 0).Build())
+
+// special tells what must not stand in a field's name: a dot in an update's
+// path means nesting and a dollar an operator; FerretDB refuses a name that
+// begins or ends with white space.
+func special(r rune) bool {
+	return r == '%' || r == '.' || r == '$' || unicode.IsSpace(r)
+}
+
+// escape makes a key a field's name.
+func escape(name string) string {
+	if strings.IndexFunc(name, special) < 0 {
+		return name
+	}
+	var b strings.Builder
+	for _, r := range name {
+		if !special(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, c := range []byte(string(r)) {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// unescape is its inverse; a name that escape did not write stays as it is.
+func unescape(field string) string {
+	if name, err := url.PathUnescape(field); err == nil {
+		return name
+	}
+	return field
+}
 
 const subtypeUUID = 4
 
@@ -86,7 +116,7 @@ func appendValue(b []byte, key string, v session.Value) []byte {
 func appendData(b []byte, values map[string]session.Value) []byte {
 	at, b := bsoncore.AppendDocumentElementStart(b, fieldData)
 	for name, v := range values {
-		b = appendValue(b, names.Replace(name), v)
+		b = appendValue(b, escape(name), v)
 	}
 	return end(b, at)
 }
@@ -141,7 +171,7 @@ func encodeChange(id session.ID, ch *session.Change) (filter, update bson.Raw) {
 		b = appendCondition(b, fieldSeen, func(b []byte) []byte { return appendTime(b, "$lt", ch.If.SeenBefore) })
 	}
 	for name, version := range ch.If.Versions {
-		path := fieldData + "." + names.Replace(name)
+		path := fieldData + "." + escape(name)
 		if version == 0 {
 			b = appendCondition(b, path, func(b []byte) []byte { return bsoncore.AppendBooleanElement(b, "$exists", false) })
 		} else {
@@ -195,7 +225,7 @@ func appendSet(b []byte, ch *session.Change) []byte {
 		return appendData(b, ch.Set)
 	}
 	for name, v := range ch.Set {
-		b = appendValue(b, fieldData+"."+names.Replace(name), v)
+		b = appendValue(b, fieldData+"."+escape(name), v)
 	}
 	return b
 }
@@ -208,7 +238,7 @@ func appendUnset(b []byte, ch *session.Change) []byte {
 		return b
 	}
 	for _, name := range ch.Unset {
-		b = bsoncore.AppendStringElement(b, fieldData+"."+names.Replace(name), "")
+		b = bsoncore.AppendStringElement(b, fieldData+"."+escape(name), "")
 	}
 	return b
 }
@@ -261,7 +291,7 @@ func decodeData(v bsoncore.Value) map[string]session.Value {
 		return nil
 	}
 	values := make(map[string]session.Value)
-	each(data, func(key string, v bsoncore.Value) { values[unnames.Replace(key)] = decodeValue(v) })
+	each(data, func(key string, v bsoncore.Value) { values[unescape(key)] = decodeValue(v) })
 	return values
 }
 

@@ -150,13 +150,10 @@ func secrets(uri string) []string {
 	if !ok {
 		rest = uri
 	}
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		_, password, _ := strings.Cut(rest[:at], ":")
-		plain, err := url.PathUnescape(password)
-		found = append(found, rest[:at], password)
-		if err == nil {
-			found = append(found, plain)
-		}
+	for _, at := range []int{strings.LastIndexByte(rest, '@'), strings.IndexByte(rest, '@')} {
+		_, password, _ := strings.Cut(rest[:max(at, 0)], ":")
+		plain, _ := url.PathUnescape(password)
+		found = append(found, rest[:max(at, 0)], password, plain)
 	}
 	if _, query, ok := strings.Cut(rest, "?"); ok {
 		for pair := range strings.SplitSeq(query, "&") {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +71,41 @@ func Stop() error {
 	}
 	shared.stdin.Close()
 	return shared.cmd.Wait()
+}
+
+// Main runs the tests of a package, ends its server and looks for goroutines
+// left behind. It returns the exit code.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if err := Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "testserver: the server did not end well:", err)
+		code = 1
+	}
+	if left := leaked(); left != "" && code == 0 {
+		fmt.Fprintln(os.Stderr, "testserver: goroutines left behind:\n\n"+left)
+		code = 1
+	}
+	return code
+}
+
+// leaked returns the stacks of goroutines that are still there after all
+// tests, given some time to end.
+func leaked() string {
+	var left []string
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		left = nil
+		buf := make([]byte, 1<<20)
+		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			ours := strings.Contains(g, "testserver.leaked") || strings.Contains(g, "testing.") || strings.Contains(g, "os/signal.")
+			if !ours {
+				left = append(left, g)
+			}
+		}
+		if len(left) == 0 {
+			return ""
+		}
+	}
+	return strings.Join(left, "\n\n")
 }
 
 func start() error {

@@ -1,0 +1,18 @@
+package mongostore
+
+import (
+	"context"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+)
+
+// Sweep runs one sweep now.
+func (s *Store) Sweep(ctx context.Context) (int64, error) { return s.sweep(ctx) }
+
+// Unopened returns a store that has not looked for its server.
+func Unopened(coll *mongo.Collection, maxFlight int64) *Store {
+	return &Store{coll: coll, config: config{maxFlight: maxFlight}}
+}
+
+// Redact is how errors are freed of what is secret in the URI.
+var Redact = redact

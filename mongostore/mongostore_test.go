@@ -1,0 +1,343 @@
+package mongostore_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/internal/testserver"
+	"github.com/holdfast-go/session/mongostore"
+	"github.com/holdfast-go/session/storetest"
+)
+
+var background = context.Background()
+
+func open(t testing.TB, coll *mongo.Collection, opts ...mongostore.Option) *mongostore.Store {
+	t.Helper()
+	quiet := mongostore.WithLogger(slog.New(slog.DiscardHandler))
+	store, err := mongostore.OpenCollection(background, coll, append([]mongostore.Option{quiet}, opts...)...)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close(background)) })
+	return store
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t testing.TB) session.Store { return open(t, testserver.Collection(t)) })
+}
+
+func TestOpenRefusesBadInput(t *testing.T) {
+	const password = "hunter2/&@secret"
+	escaped := url.QueryEscape(password)
+	for name, c := range map[string]struct {
+		uri  string
+		opts []mongostore.Option
+		want []string
+	}{
+		"empty":        {"", nil, []string{"MONGO_URI"}},
+		"blank":        {" \n", nil, []string{"MONGO_URI"}},
+		"no scheme":    {"localhost:27017", nil, []string{"malformed", "mongodb://"}},
+		"bad port":     {"mongodb://ann:" + escaped + "@localhost:port/app", nil, []string{"malformed"}},
+		"bad option":   {"mongodb://ann:" + escaped + "@localhost/app?w=%zz", nil, []string{"malformed"}},
+		"raw password": {"mongodb://ann:" + password + "@localhost:27017/app", nil, []string{"malformed"}},
+		"options": {"mongodb://localhost/app", []mongostore.Option{
+			mongostore.WithDatabase(""), mongostore.WithCollection(""), mongostore.WithExpiry(9),
+			mongostore.WithLogger(nil), mongostore.WithMaxInFlight(0), nil,
+		}, []string{"WithDatabase", "WithCollection", "WithExpiry(9)", "WithLogger(nil)", "WithMaxInFlight(0): want 1 to 1000000", "option 7 is nil"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := mongostore.Open(background, c.uri, c.opts...)
+			require.Error(t, err)
+			for _, want := range c.want {
+				require.ErrorContains(t, err, want)
+			}
+			for _, part := range []string{"hunter2", escaped, "&@secret"} {
+				require.NotContains(t, err.Error(), part)
+			}
+			t.Log(err)
+		})
+	}
+}
+
+func TestOpenWhereNobodyListens(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	l.Close()
+	start := time.Now()
+	_, err = mongostore.Open(background, "mongodb://ann:hunter2@"+addr+"/app?connectTimeoutMS=500")
+	require.ErrorContains(t, err, addr)
+	require.NotContains(t, err.Error(), "hunter2")
+	require.Less(t, time.Since(start), 5*time.Second, "ten times the connect timeout")
+	t.Log(err)
+}
+
+// A server that accepts and never answers must not hold Open either.
+func TestOpenWhereNobodyAnswers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	_, err = mongostore.Open(background, "mongodb://"+l.Addr().String()+"/app?connectTimeoutMS=300")
+	require.ErrorContains(t, err, l.Addr().String())
+	t.Log(err)
+}
+
+func TestOpenUsesTheURIsDatabase(t *testing.T) {
+	db := testserver.Collection(t).Database()
+	uri := must(url.Parse(testserver.Get(t).URI))
+	uri.Path = "/" + db.Name()
+	store, err := mongostore.Open(background, uri.String(), mongostore.WithLogger(slog.New(slog.DiscardHandler)))
+	require.NoError(t, err)
+	require.Equal(t, db.Name(), store.Collection().Database().Name())
+	require.Equal(t, "http_sessions", store.Collection().Name())
+	require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: session.ID{1}}}))
+	require.NoError(t, store.Close(background))
+	require.NoError(t, store.Close(background), "a second Close")
+	_, err = store.Load(background, session.ID{1})
+	require.Error(t, err)
+	require.NotErrorIs(t, err, session.ErrNotFound, "a store that is closed knows nothing")
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestOpenCollectionRefusesNil(t *testing.T) {
+	_, err := mongostore.OpenCollection(background, nil)
+	require.ErrorContains(t, err, "the collection is nil")
+}
+
+func TestWhateverTheURIOrClientSays(t *testing.T) {
+	var mu sync.Mutex
+	var sent []bson.Raw
+	monitor := &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		mu.Lock()
+		defer mu.Unlock()
+		sent = append(sent, bytes.Clone(e.Command))
+	}}
+	weak, err := options.Client().ApplyURI("mongodb://h/?w=1&journal=false&readPreference=secondaryPreferred&readConcernLevel=available").WriteConcern, error(nil)
+	require.NoError(t, err)
+	store := open(t, testserver.Collection(t, options.Client().SetMonitor(monitor).SetWriteConcern(weak)))
+	id := session.ID{1}
+	require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id}}))
+	require.NoError(t, store.Update(background, id, &session.Change{User: "ann"}))
+	require.NoError(t, store.Delete(background, id))
+	seen := 0
+	for _, command := range sent {
+		switch elems, _ := command.Elements(); elems[0].Key() {
+		case "insert", "update", "delete":
+			seen++
+			require.Contains(t, command.String(), `"writeConcern": {"w": "majority","j": true}`)
+			require.NotContains(t, command.String(), "maxTimeMS")
+		}
+	}
+	require.Equal(t, 3, seen)
+}
+
+func TestDocument(t *testing.T) {
+	coll := testserver.Collection(t)
+	store := open(t, coll)
+	now := time.Now().Truncate(time.Millisecond)
+	rec := &session.Record{
+		Info:     session.Info{ID: session.ID{1, 2}, User: "ann", Created: now, LoggedIn: now, LastSeen: now, Expires: now, Deadline: now},
+		Verifier: []byte{1, 2, 3},
+		Values:   map[string]session.Value{"a.b": {Data: []byte(`{"x":1}`), Version: 7}, "raw": {Data: []byte{0xff, 0}, Version: 8}},
+	}
+	require.NoError(t, store.Insert(background, rec))
+	var doc bson.Raw = must(coll.FindOne(background, bson.D{}).Raw())
+	require.Equal(t, bson.TypeBinary, doc.Lookup("_id").Type)
+	subtype, _ := doc.Lookup("_id").Binary()
+	require.EqualValues(t, 4, subtype, "mongosh shows it as a UUID")
+	require.Equal(t, `{"x":1}`, doc.Lookup("data", "a%2Eb", "v").StringValue(), "text is text")
+	require.Equal(t, bson.TypeBinary, doc.Lookup("data", "raw", "v").Type)
+	require.Equal(t, bson.TypeDateTime, doc.Lookup("expires").Type, "what a TTL index needs")
+	for _, absent := range []string{"salt", "renewed", "idle", "ip", "agent"} {
+		require.Zero(t, doc.Lookup(absent).Type, absent)
+	}
+}
+
+// A record of a newer version keeps what this one does not know, and damage
+// to one thing leaves the others readable.
+func TestRecordsOfOthers(t *testing.T) {
+	coll := testserver.Collection(t)
+	store := open(t, coll)
+	id := session.ID{1}
+	_, err := coll.InsertOne(background, bson.D{
+		{Key: "_id", Value: bson.Binary{Subtype: 4, Data: id[:]}},
+		{Key: "v", Value: 99},
+		{Key: "verifier", Value: "not binary"},
+		{Key: "user", Value: "ann"},
+		{Key: "expires", Value: 12},
+		{Key: "device", Value: bson.D{{Key: "trusted", Value: true}}},
+		{Key: "data", Value: bson.D{
+			{Key: "good", Value: bson.D{{Key: "v", Value: "1"}, {Key: "n", Value: int64(5)}, {Key: "z", Value: 1}}},
+			{Key: "number", Value: bson.D{{Key: "v", Value: 1.5}, {Key: "n", Value: int64(6)}}},
+			{Key: "text", Value: "oops"},
+			{Key: "%zz", Value: bson.D{{Key: "v", Value: "2"}, {Key: "n", Value: int32(7)}}},
+		}},
+	})
+	require.NoError(t, err)
+	rec, err := store.Load(background, id)
+	require.NoError(t, err)
+	require.Equal(t, "ann", rec.User)
+	require.Nil(t, rec.Verifier)
+	require.Zero(t, rec.Expires)
+	require.Equal(t, map[string]session.Value{
+		"good":   {Data: []byte("1"), Version: 5},
+		"number": {Version: 6},
+		"text":   {},
+		"%zz":    {Data: []byte("2"), Version: 7},
+	}, rec.Values)
+	require.NoError(t, store.Update(background, id, &session.Change{Set: map[string]session.Value{"new": {Data: []byte("3"), Version: 9}}}))
+	doc := must(coll.FindOne(background, bson.D{}).Raw())
+	require.True(t, doc.Lookup("device", "trusted").Boolean())
+	require.EqualValues(t, 99, doc.Lookup("v").AsInt64())
+	require.Equal(t, "1", doc.Lookup("data", "good", "v").StringValue())
+}
+
+func TestTooLargeForTheServer(t *testing.T) {
+	server := testserver.Get(t)
+	server.Need(t, "a limit of 16 MB for documents", !strings.HasPrefix(server.Engine, "FerretDB"))
+	store := open(t, testserver.Collection(t))
+	id := session.ID{1}
+	half := map[string]session.Value{"half": {Data: bytes.Repeat([]byte("x"), 9<<20), Version: 1}}
+	require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id}, Values: half}))
+	more := map[string]session.Value{"more": half["half"]}
+	require.ErrorIs(t, store.Update(background, id, &session.Change{Set: more}), session.ErrTooLarge)
+	err := store.Insert(background, &session.Record{Info: session.Info{ID: session.ID{2}}, Values: map[string]session.Value{
+		"a": {Data: bytes.Repeat([]byte("x"), 17<<20), Version: 1},
+	}})
+	require.ErrorIs(t, err, session.ErrTooLarge)
+}
+
+func TestManyInstancesStartAtOnce(t *testing.T) {
+	coll := testserver.Collection(t)
+	var wg sync.WaitGroup
+	errs := make([]error, 10)
+	for i := range errs {
+		wg.Go(func() {
+			store, err := mongostore.OpenCollection(background, coll, mongostore.WithLogger(slog.New(slog.DiscardHandler)))
+			if errs[i] = err; err == nil {
+				store.Close(background)
+			}
+		})
+	}
+	wg.Wait()
+	require.NoError(t, errors.Join(errs...))
+	names := map[string]bool{}
+	for _, spec := range must(coll.Indexes().ListSpecifications(background)) {
+		names[spec.Name] = true
+	}
+	require.True(t, names["session_user"])
+	require.Equal(t, testserver.Get(t).TTL, names["session_expires"])
+}
+
+func TestAnOlderTTLIsMigrated(t *testing.T) {
+	server := testserver.Get(t)
+	server.Need(t, "TTL indexes", server.TTL)
+	coll := testserver.Collection(t)
+	_, err := coll.Indexes().CreateOne(background, mongo.IndexModel{
+		Keys: bson.D{{Key: "expires", Value: 1}}, Options: options.Index().SetName("session_expires").SetExpireAfterSeconds(7),
+	})
+	require.NoError(t, err)
+	open(t, coll)
+	for _, spec := range must(coll.Indexes().ListSpecifications(background)) {
+		if spec.Name == "session_expires" {
+			require.EqualValues(t, 300, *spec.ExpireAfterSeconds)
+		}
+	}
+}
+
+func TestAForeignIndexIsNamedNotChanged(t *testing.T) {
+	server := testserver.Get(t)
+	server.Need(t, "TTL indexes", server.TTL)
+	coll := testserver.Collection(t)
+	_, err := coll.Indexes().CreateOne(background, mongo.IndexModel{
+		Keys: bson.D{{Key: "created", Value: 1}}, Options: options.Index().SetName("session_expires"),
+	})
+	require.NoError(t, err)
+	_, err = mongostore.OpenCollection(background, coll)
+	require.ErrorContains(t, err, `"session_expires"`)
+	require.ErrorContains(t, err, "drop it, or use WithoutIndexes")
+	open(t, coll, mongostore.WithoutIndexes())
+}
+
+func TestExpiryTTLOnAServerWithout(t *testing.T) {
+	server := testserver.Get(t)
+	server.Need(t, "a server without TTL indexes", !server.TTL)
+	_, err := mongostore.OpenCollection(background, testserver.Collection(t), mongostore.WithExpiry(mongostore.ExpiryTTL))
+	require.ErrorContains(t, err, "NotImplemented")
+}
+
+func TestSweep(t *testing.T) {
+	store := open(t, testserver.Collection(t), mongostore.WithExpiry(mongostore.ExpirySweep))
+	now := time.Now()
+	const long, recent, live = 20, 3, 4
+	n := byte(0)
+	insert := func(count int, expires time.Time) {
+		for range count {
+			n++
+			require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: session.ID{n}, Expires: expires}}))
+		}
+	}
+	insert(long, now.Add(-11*time.Minute))
+	insert(recent, now.Add(-9*time.Minute))
+	insert(live, now.Add(time.Hour))
+	removed, err := store.Sweep(background)
+	require.NoError(t, err)
+	require.EqualValues(t, long, removed)
+	left := must(store.Collection().CountDocuments(background, bson.D{}))
+	require.EqualValues(t, recent+live, left)
+}
+
+// The bound keeps a slow server from filling the app's memory.
+func TestMaxInFlight(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, never answers
+	require.NoError(t, err)
+	defer l.Close()
+	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + l.Addr().String()))
+	require.NoError(t, err)
+	defer client.Disconnect(background)
+	coll := client.Database("app").Collection("http_sessions")
+	store := mongostore.Unopened(coll, 3)
+	ctx, cancel := context.WithCancel(background)
+	errs := make(chan error, 5)
+	for range 5 {
+		go func() { _, err := store.Load(ctx, session.ID{1}); errs <- err }()
+	}
+	for range 2 {
+		require.ErrorContains(t, <-errs, "WithMaxInFlight")
+	}
+	cancel()
+	for range 3 {
+		require.ErrorIs(t, <-errs, context.Canceled)
+	}
+}
+
+func TestNoSecretInErrors(t *testing.T) {
+	for _, uri := range []string{
+		"mongodb://ann:hunter2@h:1/app", "mongodb://ann:hunter2@h:1,h2:2/app?tlsCertificateKeyFilePassword=hunter2",
+		"mongodb://ann:hunter%32@h:x", "ann:hunter2@h", "mongodb://ann:hunter2@h@i/?authMechanismProperties=AWS_SESSION_TOKEN:hunter2",
+	} {
+		text := mongostore.Redact(fmt.Errorf("parse %q: the user info %q of %s is wrong", uri, strings.Split(uri, "@")[0], uri), uri)
+		require.NotContains(t, text, "hunter", uri)
+		require.True(t, strings.Contains(text, "is wrong"), text)
+	}
+}

@@ -1,0 +1,173 @@
+package session_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/memstore"
+)
+
+func TestListRevokeAndRevokeOthers(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		m := newManager(t, store, session.WithClientInfo())
+		a := newApp(t, m)
+		phone, laptop, tablet, bob := newVisitor(t), newVisitor(t), newVisitor(t), newVisitor(t)
+		for _, v := range []*visitor{phone, laptop, tablet} {
+			v.login(a, "ann")
+		}
+		bob.login(a, "bob")
+		infos, err := m.List(background, "ann")
+		require.NoError(t, err)
+		require.Len(t, infos, 3)
+		require.Equal(t, "127.0.0.1", infos[0].ClientIP)
+		require.Equal(t, "Go-http-client/1.1", infos[0].UserAgent)
+
+		var id session.ID
+		request(phone, a, func(s *session.Session) { id = s.ID() })
+		require.ErrorIs(t, m.Revoke(background, "bob", id), session.ErrNotFound, "bob ended ann's session")
+		require.NoError(t, m.Revoke(background, "ann", id))
+		require.ErrorIs(t, m.Revoke(background, "ann", id), session.ErrNotFound)
+		require.Equal(t, "", phone.user(a))
+		require.Equal(t, "ann", laptop.user(a))
+
+		request(laptop, a, func(s *session.Session) {
+			n, err := s.RevokeOthers(background)
+			require.NoError(t, err)
+			require.Equal(t, 1, n)
+		})
+		require.Equal(t, "ann", laptop.user(a))
+		require.Equal(t, "", tablet.user(a))
+		tablet.login(a, "ann")
+		n, err := m.RevokeAll(background, "ann")
+		require.NoError(t, err)
+		require.Equal(t, 2, n)
+		require.Equal(t, "", laptop.user(a))
+		require.Equal(t, "bob", bob.user(a))
+		laptop.login(a, "ann")
+		require.Equal(t, "ann", laptop.user(a), "a sign-in after the revocation")
+	})
+}
+
+func TestSignInUnderWayIsRevokedToo(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		m := newManager(t, store)
+		a := newApp(t, m)
+		for name, before := range map[string]func(s *session.Session){
+			"with no session before":   func(*session.Session) {},
+			"with an anonymous one":    func(s *session.Session) { color.Set(s, "red") },
+			"with one of another user": func(s *session.Session) { s.SetUser("bob") },
+		} {
+			v := newVisitor(t)
+			request(v, a, before)
+			res := request(v, a, func(s *session.Session) {
+				_, err := m.RevokeAll(background, "ann") // somebody else does
+				require.NoError(t, err)
+				s.SetUser("ann")
+			})
+			require.Equal(t, http.StatusConflict, res.StatusCode, name)
+			require.Empty(t, res.Header["Set-Cookie"], name)
+			infos, err := m.List(background, "ann")
+			require.NoError(t, err)
+			require.Empty(t, infos, name)
+		}
+	})
+}
+
+func TestOneMaySignInAgainAfterOnesOwnRevocation(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		m := newManager(t, store)
+		a, v, other := newApp(t, m), newVisitor(t), newVisitor(t)
+		other.login(a, "ann")
+		res := v.do(a, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+			n, err := m.RevokeAll(r.Context(), "ann")
+			require.NoError(t, err)
+			require.Equal(t, 1, n)
+			s.SetUser("ann")
+		})
+		require.Equal(t, http.StatusOK, res.StatusCode)
+		require.Equal(t, "ann", v.user(a))
+		require.Equal(t, "", other.user(a))
+	})
+}
+
+func TestMarkerIsNobodysSession(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		m := newManager(t, store)
+		_, err := m.RevokeAll(background, "ann")
+		require.NoError(t, err)
+		infos, err := store.List(background, "ann")
+		require.NoError(t, err)
+		require.Empty(t, infos)
+		_, err = m.LoadID(background, session.MarkerID("ann"))
+		require.ErrorIs(t, err, session.ErrNotFound)
+	})
+}
+
+func TestRevocationsByManyKeepTheLatest(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		m := newManager(t, store)
+		errs := make(chan error)
+		for range 8 {
+			go func() { _, err := m.RevokeAll(background, "ann"); errs <- err }()
+		}
+		for range 8 {
+			require.NoError(t, <-errs)
+		}
+		early := newClock()
+		late := newManager(t, store)
+		late.SetClock(early.Now) // years ahead: it wins over all that come after
+		_, err := late.RevokeAll(background, "ann")
+		require.NoError(t, err)
+		_, err = m.RevokeAll(background, "ann")
+		require.NoError(t, err)
+		res := request(newVisitor(t), newApp(t, m), func(s *session.Session) { s.SetUser("ann") })
+		require.Equal(t, http.StatusConflict, res.StatusCode, "the later not-before was moved back")
+	})
+}
+
+func TestSignInWhoseMarkerCannotBeReadLeavesNothing(t *testing.T) {
+	store := &faulty{Store: memstore.New()}
+	a, v := newApp(t, newManager(t, store)), newVisitor(t)
+	store.fail("Load", errors.New("down"))
+	res := request(v, a, func(s *session.Session) { s.SetUser("ann") })
+	store.fail("Load", nil)
+	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+	require.Empty(t, res.Header["Set-Cookie"])
+	require.Zero(t, store.Store.(*memstore.Store).Len())
+}
+
+func TestMaxPerUser(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		now := newClock()
+		m := newManager(t, store, session.WithMaxPerUser(2))
+		m.SetClock(now.Now)
+		a := newApp(t, m)
+		var all []*visitor
+		for i := range 3 {
+			v := newVisitor(t)
+			v.login(a, "ann")
+			all = append(all, v)
+			now.advance(2 * time.Hour)
+			if i == 1 {
+				require.Equal(t, "ann", all[0].user(a)) // so the second is the least recently seen
+				now.advance(2 * time.Hour)
+			}
+		}
+		require.Equal(t, "[ann  ann]", fmt.Sprint([]string{all[0].user(a), all[1].user(a), all[2].user(a)}))
+	})
+}
+
+func TestRevokeOthersNeedsAUser(t *testing.T) {
+	s, err := newManager(t, memstore.New()).Load(background, nil)
+	require.NoError(t, err)
+	_, err = s.RevokeOthers(background)
+	require.ErrorContains(t, err, "nobody is signed in")
+	_, err = newManager(t, memstore.New()).RevokeAll(background, "")
+	require.ErrorContains(t, err, "must not be empty")
+}

@@ -1,0 +1,30 @@
+package storetest
+
+import "github.com/holdfast-go/session"
+
+// TB is what a trial fails.
+type TB = tb
+
+// Rules returns the rules in words.
+func Rules() []string {
+	var rules []string
+	for _, c := range contract() {
+		rules = append(rules, c.rule)
+	}
+	return rules
+}
+
+// Prove proves one rule of s, and fails t.
+func Prove(t TB, rule string, s session.Store) {
+	for _, c := range contract() {
+		if c.rule == rule {
+			c.prove(newTrial(t, rule, s))
+		}
+	}
+}
+
+// Full returns a record and a change that trials use.
+func Full(t TB, s session.Store) (*session.Record, *session.Change) {
+	trial := newTrial(t, "", s)
+	return trial.record(), trial.change()
+}

@@ -1,0 +1,96 @@
+package storetest
+
+import (
+	"strings"
+
+	"github.com/holdfast-go/session"
+)
+
+// listed fails unless List gives exactly the sessions want, in any order.
+func (t *trial) listed(user string, want ...*session.Record) {
+	t.Helper()
+	left := map[session.ID]session.Info{}
+	for _, rec := range want {
+		left[rec.ID] = rec.Info
+	}
+	for _, info := range t.list(user) {
+		w, ok := left[info.ID]
+		if !ok {
+			t.Fatalf("List(%q) has a session too many, or twice: %v of user %q", user, info.ID, info.User)
+		}
+		if d := diffInfo(info, w); d != "" {
+			t.Fatalf("List(%q): %s", user, d)
+		}
+		delete(left, info.ID)
+	}
+	if len(left) > 0 {
+		t.Fatalf("List(%q) lacks %d of %d sessions", user, len(left), len(want))
+	}
+}
+
+func listFields(t *trial) {
+	one, two, other := t.record(), t.record(), t.record()
+	two.User = one.User
+	two.LoggedIn, two.IdleTimeout, two.ClientIP, two.UserAgent = other.LoggedIn, 0, "", ""
+	for _, rec := range []*session.Record{one, two, other} {
+		t.insert(rec)
+	}
+	t.listed(one.User, one, two)
+	t.listed(other.User, other)
+	t.listed(t.user())
+}
+
+func listExactly(t *trial) {
+	user := t.user()
+	var recs []*session.Record
+	for _, name := range []string{
+		user, strings.ToLower(user), strings.ToUpper(user),
+		user + " ", " " + user, user + "\t", user[:len(user)-1], user + "x",
+		user + ".a", user + "$", "$" + user, user + "%", "%" + user, user + "_", user + "*", user + ".*",
+		"^" + user, "/" + user + "/", `"` + user + `"`, "'" + user + "'", user + `\`, `{"$ne":"` + user + `"}`,
+		user + "é", user + "e\u0301", user + "😀", user + "\u200b", user + "\uff0e", strings.Repeat(user, 20),
+	} {
+		rec := t.bare(nil)
+		rec.User = name
+		t.insert(rec)
+		recs = append(recs, rec)
+	}
+	for _, rec := range recs {
+		t.listed(rec.User, rec)
+	}
+	t.listed(user + "nobody")
+	t.listed("*" + user)
+}
+
+// listAnonymous: a revocation of "" would otherwise end every anonymous
+// session, and take the Manager's own records with it.
+func listAnonymous(t *trial) {
+	rec := t.bare(map[string]session.Value{"cart": t.value("[]")})
+	t.insert(rec)
+	t.update(rec.ID, &session.Change{LastSeen: t.now})
+	for _, user := range []string{"", t.user()} {
+		for _, info := range t.list(user) {
+			if info.ID == rec.ID {
+				t.Fatalf("List(%q) has a record without a user", user)
+			}
+		}
+	}
+}
+
+func listChanges(t *trial) {
+	rec, ch := t.inserted(), t.change()
+	t.update(rec.ID, ch)
+	now := changed(rec, ch)
+	t.listed(rec.User)
+	t.listed(now.User, now)
+
+	anonymous := t.bare(nil)
+	t.insert(anonymous)
+	t.update(anonymous.ID, &session.Change{User: now.User})
+	anonymous.User = now.User
+	t.listed(now.User, now, anonymous)
+	t.delete(rec.ID)
+	t.listed(now.User, anonymous)
+	t.delete(anonymous.ID)
+	t.listed(now.User)
+}

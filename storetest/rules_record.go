@@ -1,0 +1,156 @@
+package storetest
+
+import (
+	"errors"
+	"time"
+
+	"github.com/holdfast-go/session"
+)
+
+func loadMissing(t *trial) {
+	deleted := t.inserted().ID
+	t.delete(deleted)
+	for what, id := range map[string]session.ID{"never inserted": t.id(), "deleted": deleted} {
+		if rec, err := t.store.Load(t.Context(), id); !errors.Is(err, session.ErrNotFound) {
+			t.Fatalf("Load of a record %s: %v, error %v", what, rec, err)
+		}
+	}
+}
+
+func loadInserted(t *trial) {
+	rec := t.inserted()
+	t.stored(rec, "Insert")
+}
+
+func zeroFields(t *trial) {
+	rec := &session.Record{Info: session.Info{ID: t.id()}}
+	t.insert(rec)
+	t.stored(rec, "Insert of a record with nothing but an ID")
+	if got := t.load(rec.ID); got.Verifier != nil {
+		t.Fatalf("a verifier that was never given is %v, want nil", got.Verifier)
+	}
+	rec = t.bare(map[string]session.Value{})
+	t.insert(rec)
+	t.stored(rec, "Insert with an empty map of values")
+}
+
+// times gives each time its own millisecond and zone, by both ways in.
+func times(t *trial) {
+	zone := time.FixedZone("", -(3*60+30)*60)
+	rec, ch := t.record(), &session.Change{}
+	for i, at := range []*time.Time{
+		&rec.Created, &rec.LoggedIn, &rec.LastSeen, &rec.Expires, &rec.Deadline, &rec.Renewed,
+		&ch.LoggedIn, &ch.LastSeen, &ch.Expires, &ch.Deadline, &ch.Renewed,
+	} {
+		*at = t.now.Add(time.Duration(i+1) * (time.Hour + 91*time.Millisecond)).In(zone)
+	}
+	t.insert(rec)
+	t.stored(rec, "Insert")
+	t.update(rec.ID, ch)
+	t.stored(changed(rec, ch), "Update")
+
+	rec = t.record()
+	rec.LastSeen = rec.LastSeen.Add(time.Millisecond - 1)
+	t.insert(rec)
+	if off := t.load(rec.ID).LastSeen.Sub(rec.LastSeen).Abs(); off >= time.Millisecond {
+		t.Fatalf("a time within a millisecond came back %v off, want less than 1ms", off)
+	}
+}
+
+func insertTwice(t *trial) {
+	rec := t.inserted()
+	other := t.record()
+	other.ID = rec.ID
+	if err := t.store.Insert(t.Context(), other); !errors.Is(err, session.ErrConflict) {
+		t.Fatalf("the second Insert: error %v, want ErrConflict", err)
+	}
+	t.stored(rec, "the second Insert")
+}
+
+func ownLoaded(t *trial) {
+	rec := t.inserted()
+	want := clone(rec)
+	for range 2 { // a store may begin to share with the second
+		scribble(t.load(rec.ID))
+		t.stored(want, "a change of what Load returned")
+	}
+}
+
+func ownInserted(t *trial) {
+	rec := t.inserted()
+	want := clone(rec)
+	scribble(rec)
+	t.stored(want, "a change of what Insert was given")
+}
+
+func ownChange(t *trial) {
+	rec, ch := t.inserted(), t.change()
+	want := changed(rec, ch)
+	t.update(rec.ID, ch)
+	scribble(&session.Record{Verifier: ch.Verifier, Salt: ch.Salt, Values: ch.Set})
+	*ch.IdleTimeout++
+	t.stored(want, "a change of what Update was given")
+
+	ch = &session.Change{Set: map[string]session.Value{"only": t.value("whole")}, Replace: true}
+	want = changed(want, ch)
+	t.update(rec.ID, ch)
+	scribble(&session.Record{Values: ch.Set})
+	t.stored(want, "a change of what Update with Replace was given")
+}
+
+// scribble spoils whatever a store might share with its caller.
+func scribble(rec *session.Record) {
+	for _, b := range [][]byte{rec.Verifier, rec.Salt} {
+		for i := range b {
+			b[i]++
+		}
+	}
+	for _, v := range rec.Values {
+		for i := range v.Data {
+			v.Data[i]++
+		}
+	}
+	if rec.Values != nil {
+		delete(rec.Values, "theme")
+		rec.Values["scribbled"] = session.Value{Data: []byte("x"), Version: 1}
+	}
+	rec.User, rec.LastSeen = "scribbled", time.Time{}
+}
+
+func expired(t *trial) {
+	old := t.record()
+	old.Expires = t.now.Add(-time.Hour)
+	t.insert(old)
+	if rec, err := t.store.Load(t.Context(), old.ID); err == nil && rec != nil {
+		t.stored(old, "Insert of an expired record")
+	} else if !errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("Load of an expired record: %v, error %v", rec, err)
+	}
+
+	live := t.record()
+	live.Expires = t.now.Add(time.Minute)
+	t.insert(live)
+	t.stored(live, "Insert of a record that has a minute left")
+	live.Expires = t.now.Add(time.Hour)
+	t.update(live.ID, &session.Change{Expires: live.Expires})
+	t.stored(live, "an Update that extends it")
+}
+
+func deleteOne(t *trial) {
+	rec, other := t.inserted(), t.record()
+	other.User = rec.User
+	t.insert(other)
+	t.delete(rec.ID)
+	t.gone(rec.ID, "Delete")
+	t.stored(other, "Delete of another record")
+	t.insert(rec)
+	t.stored(rec, "Delete and Insert again")
+}
+
+func deleteMissing(t *trial) {
+	id := t.id()
+	t.delete(id)
+	rec := t.inserted()
+	t.delete(rec.ID)
+	t.delete(rec.ID)
+}

@@ -1,0 +1,154 @@
+package storetest
+
+import (
+	"errors"
+	"time"
+
+	"github.com/holdfast-go/session"
+)
+
+func updateMissing(t *trial) {
+	deleted := t.inserted()
+	t.delete(deleted.ID)
+	for what, id := range map[string]session.ID{"missing": t.id(), "deleted": deleted.ID} {
+		for _, ch := range []*session.Change{
+			t.change(),
+			{LastSeen: t.now},
+			{Set: map[string]session.Value{"cart": t.value("[]")}},
+			{Set: map[string]session.Value{"cart": t.value("[]")}, Replace: true},
+			{Unset: []string{"cart"}},
+		} {
+			if err := t.store.Update(t.Context(), id, ch); !errors.Is(err, session.ErrNotFound) {
+				t.Fatalf("Update of a %s record: error %v, want ErrNotFound", what, err)
+			}
+			t.gone(id, "an Update of a "+what+" record")
+		}
+		for _, g := range []session.Guard{
+			{Verifier: deleted.Verifier},
+			{SeenBefore: t.now},
+			{Versions: map[string]int64{"cart": 1}},
+			{Versions: map[string]int64{"cart": 0}},
+		} {
+			ch := t.change()
+			ch.If = g
+			if err := t.store.Update(t.Context(), id, ch); !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrConflict) {
+				t.Fatalf("Update of a %s record with a guard: error %v, want ErrNotFound or ErrConflict", what, err)
+			}
+			t.gone(id, "a guarded Update of a "+what+" record")
+		}
+	}
+}
+
+func updateAll(t *trial) {
+	rec, ch := t.inserted(), t.change()
+	ch.Unset = []string{"theme"}
+	t.update(rec.ID, ch)
+	want := changed(rec, ch)
+	t.stored(want, "Update of a full record")
+
+	ch = t.change()
+	ch.If = session.Guard{Verifier: want.Verifier}
+	t.update(rec.ID, ch)
+	t.stored(changed(want, ch), "Update under a guard")
+
+	empty := t.bare(nil)
+	t.insert(empty)
+	ch.If = session.Guard{}
+	t.update(empty.ID, ch)
+	t.stored(changed(empty, ch), "Update of an empty record")
+}
+
+func updateEach(t *trial) {
+	rec, full := t.inserted(), t.change()
+	for what, ch := range map[string]*session.Change{
+		"Set":         {Set: full.Set},
+		"Unset":       {Unset: []string{"theme"}},
+		"User":        {User: full.User},
+		"Verifier":    {Verifier: full.Verifier},
+		"Salt":        {Salt: full.Salt},
+		"Renewed":     {Renewed: full.Renewed},
+		"LoggedIn":    {LoggedIn: full.LoggedIn},
+		"LastSeen":    {LastSeen: full.LastSeen},
+		"Expires":     {Expires: full.Expires},
+		"Deadline":    {Deadline: full.Deadline},
+		"IdleTimeout": {IdleTimeout: full.IdleTimeout},
+		"ClientIP":    {ClientIP: full.ClientIP},
+		"UserAgent":   {UserAgent: full.UserAgent},
+	} {
+		t.update(rec.ID, ch)
+		rec = changed(rec, ch)
+		t.stored(rec, "Update of "+what+" alone")
+	}
+}
+
+func updateNothing(t *trial) {
+	rec := t.inserted()
+	t.update(rec.ID, &session.Change{})
+	t.stored(rec, "Update with a zero Change")
+	t.update(rec.ID, &session.Change{If: session.Guard{Verifier: rec.Verifier}})
+	t.stored(rec, "Update with nothing but a guard that holds")
+}
+
+// updateSame: a database that counts changed records apart from found ones
+// says 0 here, and an Update that the store itself repeats comes to the same.
+func updateSame(t *trial) {
+	rec, ch := t.inserted(), t.change()
+	t.update(rec.ID, ch)
+	t.update(rec.ID, ch)
+	ch.If = session.Guard{Verifier: ch.Verifier, Versions: map[string]int64{"cart": ch.Set["cart"].Version}}
+	t.update(rec.ID, ch)
+	t.stored(changed(rec, ch), "the same Update three times")
+}
+
+func removeIdleTimeout(t *trial) {
+	rec := t.inserted()
+	for _, idle := range []time.Duration{0, 90*time.Minute + time.Millisecond, 0} {
+		t.update(rec.ID, &session.Change{IdleTimeout: &idle})
+		rec.IdleTimeout = idle
+		t.stored(rec, "Update with IdleTimeout "+idle.String())
+	}
+}
+
+func setKeys(t *trial) {
+	rec := t.inserted()
+	for _, ch := range []*session.Change{
+		{Set: map[string]session.Value{"cart": t.value("[9]")}},
+		{Set: map[string]session.Value{"one": t.value("1"), "two": t.value("2")}},
+		{Set: map[string]session.Value{"cart": t.value("[8]"), "three": t.value("3")}, Unset: []string{"one"}},
+	} {
+		t.update(rec.ID, ch)
+		rec = changed(rec, ch)
+		t.stored(rec, "Update with Set")
+	}
+}
+
+func unsetKeys(t *trial) {
+	rec := t.inserted()
+	for _, ch := range []*session.Change{
+		{Unset: []string{"absent"}},
+		{Unset: []string{"cart", "absent"}},
+		{Unset: []string{"theme"}},
+		{Unset: []string{"theme"}},
+		{Set: map[string]session.Value{"theme": t.value("again")}},
+	} {
+		t.update(rec.ID, ch)
+		rec = changed(rec, ch)
+		t.stored(rec, "Update with Unset")
+	}
+}
+
+func replaceData(t *trial) {
+	rec := t.inserted()
+	for _, ch := range []*session.Change{
+		{Replace: true, Set: map[string]session.Value{"cart": t.value("[9]"), "new": t.value("1")}},
+		{Replace: true, Set: map[string]session.Value{"other": t.value("2")}, LastSeen: t.now},
+		{Replace: true},
+		{Replace: true},
+		{Replace: true, Set: map[string]session.Value{"last": t.value("3")}},
+		{Set: map[string]session.Value{"beside": t.value("4")}},
+	} {
+		t.update(rec.ID, ch)
+		rec = changed(rec, ch)
+		t.stored(rec, "Update with Replace")
+	}
+}
