@@ -3,8 +3,11 @@ package session_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
@@ -107,7 +110,7 @@ func newApp(t testing.TB, m *session.Manager, around ...func(http.Handler) http.
 		h = wrap(h)
 	}
 	a.Server = httptest.NewUnstartedServer(h)
-	a.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	a.Config.ErrorLog = discard()
 	a.Start()
 	t.Cleanup(a.Close)
 	return a
@@ -263,3 +266,10 @@ func documents(t testing.TB, store session.Store) int {
 	require.NoError(t, err)
 	return int(n)
 }
+
+var (
+	errDown     = errors.New("down")
+	jsonMarshal = json.Marshal
+)
+
+func discard() *log.Logger { return slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) }

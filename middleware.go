@@ -328,6 +328,7 @@ func (s *Session) writeHeader(h http.Header) (cookie bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cookie != nil {
+		s.taken = true
 		setCookie(h, s.cookie)
 		h.Set("Cache-Control", "no-store")
 	} else if s.accessed && h.Get("Cache-Control") == "" {

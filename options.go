@@ -39,7 +39,7 @@ const derived = -1 // a duration that follows from another one
 
 func defaults() config {
 	return config{
-		idle:     14 * 24 * time.Hour,
+		idle:     derived,
 		anonIdle: derived,
 		lifetime: 30 * 24 * time.Hour,
 		touch:    derived,
@@ -63,7 +63,7 @@ func WithAcceptedSecrets(secrets ...string) Option {
 }
 
 // WithIdleTimeout ends a session that has seen no request for d, from one
-// second to the lifetime; 14 days by default. Activity is recorded once per
+// second to the lifetime; 14 days by default, or the lifetime if that is less. Activity is recorded once per
 // touch interval, so that the session of a visitor who left ends between d
 // less that interval and d.
 func WithIdleTimeout(d time.Duration) Option {
@@ -244,15 +244,21 @@ func (c *config) within(option string, d, low, high time.Duration) {
 // options.
 func (c *config) complete() error {
 	c.within("WithLifetime", c.lifetime, time.Second, 10*365*24*time.Hour)
-	c.within("WithIdleTimeout", c.idle, time.Second, max(time.Second, c.lifetime))
+	if c.idle == derived {
+		c.idle = min(14*24*time.Hour, c.lifetime)
+	} else {
+		c.within("WithIdleTimeout", c.idle, time.Second, max(time.Second, c.lifetime))
+	}
 	if c.anonIdle == derived {
 		c.anonIdle = c.idle
+	} else {
+		c.within("WithAnonymousIdleTimeout", c.anonIdle, time.Second, max(time.Second, c.lifetime))
 	}
-	c.within("WithAnonymousIdleTimeout", c.anonIdle, time.Second, max(time.Second, c.lifetime))
 	if c.touch == derived {
 		c.touch = min(c.idle/10, time.Hour)
+	} else {
+		c.within("WithTouchInterval", c.touch, 0, max(0, c.idle-1))
 	}
-	c.within("WithTouchInterval", c.touch, 0, max(0, c.idle-1))
 	c.within("WithStoreTimeout", c.timeout, 10*time.Millisecond, 10*time.Minute)
 	if c.maxSize < 1 || c.maxSize > 15<<20 {
 		c.fault("WithMaxSize(%d): want 1 to %d bytes", c.maxSize, 15<<20)

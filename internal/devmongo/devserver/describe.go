@@ -1,0 +1,99 @@
+package devserver
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// describe asks the server what it is and what it can do.
+func describe(ctx context.Context, c *config, inst *instance) (*Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	client, err := mongo.Connect(options.Client().ApplyURI(inst.uri))
+	if err != nil {
+		return nil, fmt.Errorf("devmongo: %w", inst.redact(err))
+	}
+	defer client.Disconnect(context.WithoutCancel(ctx))
+
+	s := &Server{URI: inst.uri, Engine: inst.name, stop: inst.stop}
+	var hello helloReply
+	if err := client.Database("admin").RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello); err != nil {
+		return nil, fmt.Errorf("devmongo: the server does not answer hello: %w", inst.redact(err))
+	}
+	s.RetryableWrites = hello.retryableWrites()
+	if s.Engine == "" {
+		s.Engine = engineName(ctx, client, hello)
+	}
+	err = tryTTL(ctx, client)
+	switch {
+	case hasCode(err, unauthorized) && inst.credential == nil:
+		return nil, fmt.Errorf("devmongo: the server asks for a user name and a password: put them in MONGO_URI: %w", err)
+	case err != nil:
+		c.log("devmongo: no TTL index on %s: %v", s.Engine, inst.redact(err))
+	}
+	s.TTL = err == nil
+	return s, nil
+}
+
+// https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
+const (
+	unauthorized         = 13
+	authenticationFailed = 18
+)
+
+func hasCode(err error, code int) bool {
+	var server mongo.ServerError
+	return errors.As(err, &server) && server.HasErrorCode(code)
+}
+
+type helloReply struct {
+	SetName        string `bson:"setName"`
+	Msg            string `bson:"msg"`
+	SessionMinutes *int64 `bson:"logicalSessionTimeoutMinutes"`
+}
+
+// retryableWrites is the rule of the drivers' specification: sessions, and not a standalone server.
+func (h helloReply) retryableWrites() bool {
+	return h.SessionMinutes != nil && (h.SetName != "" || h.Msg == "isdbgrid")
+}
+
+func engineName(ctx context.Context, client *mongo.Client, hello helloReply) string {
+	var info struct {
+		Version  string `bson:"version"`
+		FerretDB string `bson:"ferretdbVersion"`
+		Secantus string `bson:"secantusVersion"`
+	}
+	err := client.Database("admin").RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&info)
+	switch {
+	case err != nil || info.Version == "":
+		return "a server that does not tell its version"
+	case info.FerretDB != "":
+		return "FerretDB " + info.FerretDB
+	case info.Secantus != "":
+		return "SecantusDB " + info.Secantus
+	case hello.Msg == "isdbgrid":
+		return "mongos " + info.Version
+	case hello.SetName != "":
+		return "mongod " + info.Version + ", replica set " + hello.SetName
+	}
+	return "mongod " + info.Version
+}
+
+// tryTTL makes a TTL index in a database of its own and drops it. It shows that the server takes the index, not that
+// it ever removes a document: servers do that about once a minute.
+func tryTTL(ctx context.Context, client *mongo.Client) error {
+	db := client.Database("devmongo_scratch_" + rand.Text()[:8])
+	defer db.Drop(context.WithoutCancel(ctx))
+	_, err := db.Collection("ttl").Indexes().CreateOne(ctx, mongo.IndexModel{
+		Keys:    bson.D{{Key: "at", Value: 1}},
+		Options: options.Index().SetExpireAfterSeconds(1),
+	})
+	return err
+}

@@ -1,0 +1,79 @@
+// Command devmongo starts a MongoDB-compatible server for development and tests, prints one line of JSON,
+//
+//	{"uri":"mongodb://127.0.0.1:40123/","engine":"FerretDB v1.24.2 (embedded, SQLite)","ttl":false,"retryableWrites":false}
+//
+// and serves until its standard input is closed or it is interrupted. Then it removes all that it started.
+//
+//	go run -C internal/devmongo .
+//
+// A test starts it with a pipe as its standard input: when the test's process ends in whatever way, the pipe closes
+// and the server goes too. In a terminal, end it with Ctrl-C or Ctrl-D. Package devserver tells which server it is.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/holdfast-go/session/internal/devmongo/devserver"
+)
+
+func main() {
+	engine := flag.String("engine", "", "use this engine and no other: uri, mongod, container or ferretdb")
+	listen := flag.String("listen", "", "serve embedded FerretDB, which asks for no password, at this `host:port`;\n"+
+		"runs until it is interrupted, whatever its standard input does")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "devmongo: unexpected argument %q\n", flag.Arg(0))
+		os.Exit(1)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if *listen == "" {
+		// From the start on, as the parent may die while a container is pulled. With an address of its own the
+		// command is a service, whose standard input is closed from the beginning.
+		ctx = untilClosed(ctx, os.Stdin)
+	}
+	if err := run(ctx, os.Stdout, *engine, *listen); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx is done.
+func run(ctx context.Context, out io.Writer, engine, listen string) error {
+	s, err := devserver.Start(ctx,
+		devserver.WithEngine(engine),
+		devserver.WithListen(listen),
+		devserver.WithLog(func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }))
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("devmongo: interrupted, or standard input closed, before a server was ready: "+
+			"keep the input open for as long as the server is needed: %w", err)
+	case err != nil:
+		return err
+	}
+	line := json.NewEncoder(out)
+	line.SetEscapeHTML(false) // a URI's & stays one for readers that are not quite JSON parsers
+	if err := line.Encode(s); err != nil {
+		s.Close()
+		return fmt.Errorf("devmongo: cannot print the URI: %w", err)
+	}
+	<-ctx.Done()
+	return s.Close()
+}
+
+// untilClosed gives a context that ends with ctx or when r has nothing more to read.
+func untilClosed(ctx context.Context, r io.Reader) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		io.Copy(io.Discard, r)
+	}()
+	return ctx
+}
