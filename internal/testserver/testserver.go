@@ -109,7 +109,8 @@ func leaked() string {
 }
 
 func start() error {
-	shared.cmd = exec.Command("go", "run", "-C", filepath.Join(moduleRoot(), "internal", "devmongo"), ".")
+	shared.cmd = exec.Command("go", "run", "-C", devmongo(), ".", "-engine", os.Getenv("DEVMONGO_ENGINE"))
+	shared.cmd.Env = append(os.Environ(), "GOWORK=off")
 	shared.cmd.Stderr = os.Stderr
 	var err error
 	if shared.stdin, err = shared.cmd.StdinPipe(); err != nil {
@@ -133,12 +134,13 @@ func start() error {
 	return nil
 }
 
-// moduleRoot is the nearest folder above that has a go.mod.
-func moduleRoot() string {
+// devmongo finds the module's folder from that of a test.
+func devmongo() string {
 	dir, _ := os.Getwd()
 	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil || dir == filepath.Dir(dir) {
-			return dir
+		path := filepath.Join(dir, "internal", "devmongo")
+		if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil || dir == filepath.Dir(dir) {
+			return path
 		}
 		dir = filepath.Dir(dir)
 	}
