@@ -510,14 +510,24 @@ func (s *Session) settle(ctx context.Context, rec *Record) error {
 		return nil
 	}
 	if errors.Is(err, ErrRevoked) || s.rec.id() != rec.ID {
-		// The time may be up, but this must be tried.
-		ctx, stop := within(ctx, s.m.timeout/10)
-		defer stop()
-		if derr := s.m.store.Delete(ctx, rec.ID); derr != nil {
-			return fmt.Errorf("%w (and its record was not deleted: %w)", err, derr)
+		if derr := s.m.takeBack(ctx, rec.ID); derr != nil {
+			return fmt.Errorf("%v; and its record is still there: %w", err, derr)
 		}
 	}
 	return err
+}
+
+// takeBack deletes a record that must not stay. The time of the request may be
+// up, so it has a little of its own.
+func (m *Manager) takeBack(ctx context.Context, id ID) error {
+	ctx, stop := within(ctx, m.timeout/10)
+	defer stop()
+	for try := 0; ; try++ {
+		err := m.store.Delete(ctx, id)
+		if err == nil || !pause(ctx, try, time.Second) {
+			return err
+		}
+	}
 }
 
 // replaced lists the other live sessions that the request came with.

@@ -68,15 +68,21 @@ func (m *Manager) RevokeAll(ctx context.Context, user string) (int, error) {
 // be left: call it again.
 func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 	s.mu.Lock()
-	user, id := s.user(), s.target().id()
+	user, keep, late := s.user(), s.target().id(), s.standing == superseded
+	if late {
+		keep = s.rec.id() // which a pending sign-in will join
+	}
 	s.mu.Unlock()
-	if user == "" {
+	switch {
+	case user == "" && late:
+		return 0, ErrSuperseded
+	case user == "":
 		return 0, misuse("RevokeOthers", errors.New("nobody is signed in"))
 	}
-	return s.m.revoke(ctx, user, id, s)
+	return s.m.revoke(ctx, user, keep, s)
 }
 
-func (m *Manager) revoke(ctx context.Context, user string, but ID, by *Session) (n int, err error) {
+func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session) (n int, err error) {
 	bctx, stop := m.bounded(ctx)
 	defer stop()
 	stamp, err := m.mark(bctx, user)
@@ -94,7 +100,7 @@ func (m *Manager) revoke(ctx context.Context, user string, but ID, by *Session) 
 	}
 	now := m.now()
 	for _, i := range infos {
-		if i.ID == but {
+		if i.ID == keep {
 			continue
 		}
 		// Each has the whole store timeout: a user may have many.

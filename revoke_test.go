@@ -171,3 +171,44 @@ func TestRevokeOthersNeedsAUser(t *testing.T) {
 	_, err = newManager(t, memstore.New()).RevokeAll(background, "")
 	require.ErrorContains(t, err, "must not be empty")
 }
+
+// A double click on "change my password" must not end the session that both
+// requests are about.
+func TestRevokeOthersByALateTwin(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		a, v := newApp(t, newManager(t, store)), newVisitor(t)
+		request(v, a, func(s *session.Session) { color.Set(s, "red") })
+		old := v.cookies(a)
+		v.login(a, "ann")
+		res := ask(t, a, old, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+			_, err := s.RevokeOthers(r.Context())
+			require.ErrorIs(t, err, session.ErrSuperseded)
+			s.SetUser("ann")
+			_, err = s.RevokeOthers(r.Context())
+			require.NoError(t, err)
+		})
+		require.Equal(t, 200, res.StatusCode)
+		require.Equal(t, "ann", v.user(a))
+		require.Equal(t, "ann", userOf(t, a, host+"="+res.setCookie(host).Value))
+	})
+}
+
+// A revoked sign-in leaves no record, or does not say that it left none.
+func TestARevokedSignInTakesItsRecordBack(t *testing.T) {
+	store := &faulty{Store: memstore.New()}
+	m := newManager(t, store, session.WithStoreTimeout(time.Second))
+	a := newApp(t, m)
+	signIn := func() int {
+		return request(newVisitor(t), a, func(s *session.Session) {
+			_, err := m.RevokeAll(background, "ann")
+			require.NoError(t, err)
+			s.SetUser("ann")
+		}).StatusCode
+	}
+	require.Equal(t, 409, signIn())
+	store.lose("Delete", 2)
+	require.Equal(t, 409, signIn())
+	require.Equal(t, 1, store.Store.(*memstore.Store).Len(), "the marker alone")
+	store.fail("Delete", errDown)
+	require.Equal(t, 503, signIn())
+}

@@ -1,0 +1,280 @@
+package session_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/memstore"
+)
+
+const day = 24 * time.Hour
+
+// clocked returns an app whose time stands still until it is moved.
+func clocked(t *testing.T, store session.Store, opts ...session.Option) (*app, *clock) {
+	t.Helper()
+	now := newClock()
+	m := newManager(t, store, opts...)
+	m.SetClock(now.Now)
+	return newApp(t, m), now
+}
+
+func TestIdleTimeoutToTheMillisecond(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts  []session.Option
+		start func(s *session.Session)
+		idle  time.Duration
+	}{
+		"default":   {nil, func(s *session.Session) { s.SetUser("ann") }, 14 * day},
+		"anonymous": {[]session.Option{session.WithAnonymousIdleTimeout(time.Hour)}, func(s *session.Session) { visits.Set(s, 1) }, time.Hour},
+		"own":       {nil, func(s *session.Session) { s.SetUser("ann"); s.SetTimeouts(90*time.Second, day) }, 90 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, store session.Store) {
+				a, now := clocked(t, store, c.opts...)
+				v := newVisitor(t)
+				seen := func() bool {
+					user, n, _ := v.see(a)
+					return user != "" || n != 0
+				}
+				request(v, a, c.start)
+				now.advance(c.idle - time.Millisecond)
+				require.True(t, seen(), "one millisecond before")
+				now.advance(c.idle - time.Millisecond)
+				require.True(t, seen(), "the touch extended it")
+				now.advance(c.idle)
+				require.False(t, seen(), "at the very limit")
+			})
+		})
+	}
+}
+
+func TestLifetimeThatNoTouchExtends(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		a, now := clocked(t, store, session.WithIdleTimeout(time.Hour), session.WithLifetime(10*time.Hour))
+		v := newVisitor(t)
+		request(v, a, func(s *session.Session) { color.Set(s, "red") })
+		for range 9 * 2 {
+			now.advance(30 * time.Minute)
+			_, _, col := v.see(a)
+			require.Equal(t, "red", col)
+		}
+		// A sign-in starts it again, a renewal does not.
+		v.login(a, "ann")
+		for range 9*2 + 1 {
+			now.advance(30 * time.Minute)
+			require.Equal(t, "ann", v.user(a))
+		}
+		require.Equal(t, 30*60, request(v, a, (*session.Session).Renew).setCookie(host).MaxAge)
+		now.advance(30*time.Minute - time.Millisecond)
+		require.Equal(t, "ann", v.user(a))
+		now.advance(time.Millisecond)
+		require.Equal(t, "", v.user(a))
+	})
+}
+
+func TestLoweringALimitByADeployWorks(t *testing.T) {
+	store := memstore.New()
+	a, now := clocked(t, store)
+	v := newVisitor(t)
+	v.login(a, "ann")
+	own := newVisitor(t)
+	request(own, a, func(s *session.Session) { s.SetUser("own"); s.SetTimeouts(10*day, 20*day) })
+	now.advance(2 * time.Hour)
+	for _, c := range []struct {
+		opts []session.Option
+		user string
+	}{
+		{[]session.Option{session.WithIdleTimeout(time.Hour)}, ""},
+		{[]session.Option{session.WithLifetime(time.Hour)}, ""},
+		{[]session.Option{session.WithLifetime(2 * time.Hour)}, ""},
+		{[]session.Option{session.WithLifetime(2*time.Hour + 1)}, "ann"},
+		{nil, "ann"},
+	} {
+		m := newManager(t, store, c.opts...)
+		m.SetClock(now.Now)
+		b := newApp(t, m)
+		require.Equal(t, c.user, userOf(t, b, v.cookies(a)), len(c.opts))
+		require.Equal(t, "own", userOf(t, b, own.cookies(a)), "a session with limits of its own keeps them")
+	}
+}
+
+// An active visitor is never logged out, and costs a write per interval.
+func TestTouchIntervals(t *testing.T) {
+	for _, c := range []struct{ idle, touch, own time.Duration }{
+		{14 * day, -1, 0},
+		{time.Hour, -1, 0},
+		{time.Hour, 50 * time.Minute, 0},
+		{time.Hour, 0, 0},
+		{14 * day, time.Hour, 10 * time.Second},
+	} {
+		t.Run(fmt.Sprint(c.idle, c.touch, c.own), func(t *testing.T) {
+			opts := []session.Option{session.WithIdleTimeout(c.idle)}
+			if c.touch >= 0 {
+				opts = append(opts, session.WithTouchInterval(c.touch))
+			}
+			touches := 0
+			a, now := clocked(t, memstore.New(), append(opts, session.WithObserver(func(_ ctxT, e session.Event) {
+				if e.Name == "update" {
+					touches++
+				}
+			}))...)
+			v := newVisitor(t)
+			idle, interval := c.idle, c.touch
+			if interval < 0 {
+				interval = min(c.idle/10, time.Hour)
+			}
+			request(v, a, func(s *session.Session) {
+				s.SetUser("ann")
+				if c.own > 0 {
+					s.SetTimeouts(c.own, 29*day)
+					idle, interval = c.own, c.own/10
+				}
+			})
+			touches = 0
+			// Just inside idle − interval, the effective idle timeout at worst.
+			step := idle - interval - time.Millisecond
+			for range 20 {
+				if !now.Now().Add(step).Before(newClock().Now().Add(29 * day)) {
+					break
+				}
+				now.advance(step)
+				require.Equal(t, "ann", v.user(a))
+			}
+			request(v, a, func(s *session.Session) {
+				s.SetUser("ann")
+				if c.own > 0 {
+					s.SetTimeouts(c.own, 29*day)
+				}
+			})
+			touches = 0
+			for range 5 {
+				v.user(a)
+			}
+			if interval > 0 {
+				require.Zero(t, touches, "inside the interval a read writes nothing")
+			}
+			now.advance(interval + time.Millisecond)
+			for range 5 {
+				v.user(a)
+			}
+			require.Equal(t, 1, touches)
+		})
+	}
+}
+
+func TestAShortenedLimitIsNotUndoneByATouch(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		a, now := clocked(t, store)
+		v := newVisitor(t)
+		v.login(a, "ann")
+		now.advance(2 * time.Hour)
+		slow := &stopping{Store: store, at: make(chan struct{})}
+		m := newManager(t, slow)
+		m.SetClock(now.Now)
+		b := newApp(t, m)
+		done := make(chan answer)
+		cookies := v.cookies(a)
+		go func() { done <- bare(t).try(b, nothing, "Cookie", cookies) }()
+		<-slow.at // a touch is about to be written
+		request(v, a, func(s *session.Session) { s.SetTimeouts(time.Minute, day) })
+		slow.at <- struct{}{}
+		require.Equal(t, 200, (<-done).StatusCode)
+		now.advance(time.Minute)
+		require.Equal(t, "", v.user(a))
+	})
+}
+
+// stopping stops before each Update until it is let on.
+type stopping struct {
+	session.Store
+	at chan struct{}
+}
+
+func (s *stopping) Update(ctx ctxT, id session.ID, ch *session.Change) error {
+	s.at <- struct{}{}
+	<-s.at
+	return s.Store.Update(ctx, id, ch)
+}
+
+func TestReplicasWhoseClocksDiffer(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		behind, now := clocked(t, store, session.WithIdleTimeout(time.Minute))
+		m := newManager(t, store, session.WithIdleTimeout(time.Minute))
+		m.SetClock(func() time.Time { return now.Now().Add(5 * time.Second) })
+		ahead := newApp(t, m)
+		v := newVisitor(t)
+		c := v.login(behind, "ann").setCookie(host)
+		cookie := c.Name + "=" + c.Value
+		for range 10 {
+			now.advance(20 * time.Second)
+			require.Equal(t, "ann", userOf(t, ahead, cookie))
+			now.advance(20 * time.Second)
+			require.Equal(t, "ann", userOf(t, behind, cookie))
+		}
+		renewed := ask(t, ahead, cookie, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.Renew() }).setCookie(host)
+		require.Equal(t, "ann", userOf(t, behind, host+"="+renewed.Value))
+		require.Equal(t, "", userOf(t, behind, cookie))
+	})
+}
+
+// Judged once: a request that was admitted can save, although its session has
+// expired meanwhile; Save and the next request judge anew.
+func TestARequestThatOutlivesItsSession(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		a, now := clocked(t, store, session.WithIdleTimeout(time.Minute))
+		v := newVisitor(t)
+		v.login(a, "ann")
+		res := request(v, a, func(s *session.Session) {
+			now.advance(time.Hour)
+			color.Set(s, "red")
+		})
+		require.Equal(t, 200, res.StatusCode)
+		require.Equal(t, "", v.user(a))
+
+		v.login(a, "ann")
+		request(v, a, func(s *session.Session) {
+			now.advance(50 * time.Second)
+			require.Equal(t, "ann", v.user(a), "another request extends it")
+			now.advance(50 * time.Second)
+			color.Set(s, "red")
+			require.NoError(t, s.Save(background), "Save reads again")
+			now.advance(time.Hour)
+			require.ErrorIs(t, s.Save(background), session.ErrNotFound)
+			require.ErrorIs(t, s.Reload(background), session.ErrNotFound)
+		})
+	})
+}
+
+func TestASaveKeepsALongConnectionAlive(t *testing.T) {
+	a, now := clocked(t, memstore.New(), session.WithIdleTimeout(time.Minute))
+	v := newVisitor(t)
+	v.login(a, "ann")
+	request(v, a, func(s *session.Session) {
+		for range 20 {
+			now.advance(50 * time.Second)
+			require.NoError(t, s.Save(background))
+			require.NoError(t, s.Reload(background))
+		}
+	})
+	require.Equal(t, "ann", v.user(a))
+}
+
+func TestAJobIsNoActivity(t *testing.T) {
+	a, now := clocked(t, memstore.New(), session.WithIdleTimeout(time.Minute))
+	v := newVisitor(t)
+	var id session.ID
+	request(v, a, func(s *session.Session) { s.SetUser("ann"); id = s.ID() })
+	now.advance(50 * time.Second)
+	s, err := a.m.LoadID(background, id)
+	require.NoError(t, err)
+	require.NoError(t, s.Save(background))
+	now.advance(10 * time.Second)
+	_, err = a.m.LoadID(background, id)
+	require.ErrorIs(t, err, session.ErrNotFound)
+	require.ErrorIs(t, s.Save(background), session.ErrNotFound)
+}
