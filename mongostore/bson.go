@@ -2,6 +2,7 @@ package mongostore
 
 import (
 	"fmt"
+	"math"
 	"net/url"
 	"strings"
 	"time"
@@ -272,8 +273,7 @@ func decodeRecord(id session.ID, raw bson.Raw) *session.Record {
 		case fieldDeadline:
 			rec.Deadline = date(v)
 		case fieldIdle:
-			ms, _ := v.AsInt64OK()
-			rec.IdleTimeout = time.Duration(ms) * time.Millisecond
+			rec.IdleTimeout = milliseconds(v)
 		case fieldIP:
 			rec.ClientIP, _ = v.StringValueOK()
 		case fieldAgent:
@@ -338,6 +338,15 @@ func binary(v bsoncore.Value) []byte {
 		return nil
 	}
 	return append([]byte{}, data...)
+}
+
+// milliseconds takes what no timeout can be for none.
+func milliseconds(v bsoncore.Value) time.Duration {
+	ms, ok := v.AsInt64OK()
+	if !ok || ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
 }
 
 func date(v bsoncore.Value) time.Time {

@@ -1,0 +1,61 @@
+package session_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/gorilla/securecookie"
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/memstore"
+)
+
+// FuzzCookieHeader sends what a client can send. Nothing of it is an error, and
+// nothing but a cookie that this server has signed reaches the store.
+func FuzzCookieHeader(f *testing.F) {
+	store := memstore.New()
+	loads := 0
+	m, err := session.New(store, secret, new(logs).option(), session.WithObserver(func(_ ctxT, e session.Event) { loads++ }))
+	require.NoError(f, err)
+	s := must(m.Load(background, nil))
+	s.SetUser("ann")
+	require.NoError(f, s.Save(background))
+	good := s.Cookie()
+	for _, seed := range []string{
+		"", "a=b", host + "=", host + "=x", good.Name + "=" + good.Value, good.Name + "=" + good.Value[:len(good.Value)-1],
+		good.Name + "=\"" + good.Value + "\"; " + host + "=y", host + "=MTc5NTQwNzc0OXx8fA==", ";;=;" + host,
+	} {
+		f.Add(seed)
+	}
+	h := m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(session.FromContext(r.Context()).User()))
+	}))
+	f.Fuzz(func(t *testing.T, header string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header["Cookie"] = []string{header}
+		w := httptest.NewRecorder()
+		before := loads
+		h.ServeHTTP(w, r)
+		require.Equal(t, 200, w.Code)
+		require.Empty(t, w.Header()["Set-Cookie"])
+		if !signed(r) {
+			require.Empty(t, w.Body.String())
+			require.Equal(t, before, loads, "a cookie that does not verify reached the store")
+		}
+	})
+}
+
+// signed tells whether a request has a cookie that this secret has signed. Other
+// processes of the fuzzer have signed some, for stores of their own.
+func signed(r *http.Request) bool {
+	sc := securecookie.New(session.SigningKey(secret), nil).SetSerializer(securecookie.NopEncoder{}).MaxAge(0)
+	for _, c := range r.CookiesNamed(host) {
+		var raw []byte
+		if sc.Decode(host, c.Value, &raw) == nil && len(raw) == 48 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,145 @@
+// Command gate reads what go test -json printed on each engine and says what
+// ran where:
+//
+//	go run ./internal/gate [-promises FILE] ENGINE=FILE…
+//
+// It fails where a test failed, where one that skips on one engine has passed
+// on no other, and where FILE names a test (`TestName` in backquotes) that has
+// not passed anywhere.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// event is a line of go test -json; see go doc test2json.
+type event struct{ Action, Package, Test string }
+
+// run is the last word on each test, "pass", "fail" or "skip", by its package
+// and name.
+type run struct {
+	engine string
+	tests  map[string]string
+}
+
+func main() {
+	promises := flag.String("promises", "", "a document whose tests must have passed")
+	flag.Parse()
+	runs := make([]run, 0, flag.NArg())
+	for _, arg := range flag.Args() {
+		engine, file, _ := strings.Cut(arg, "=")
+		tests, err := read(file)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "gate:", err)
+			os.Exit(1)
+		}
+		runs = append(runs, run{engine, tests})
+	}
+	faults := judge(runs)
+	if *promises != "" {
+		faults = append(faults, broken(*promises, runs)...)
+	}
+	for _, f := range faults {
+		fmt.Println("FAULT", f)
+	}
+	passed := 0
+	for _, r := range runs {
+		passed += r.count("pass")
+	}
+	fmt.Printf("%d passed, %d failed\n", passed, len(faults))
+	if len(faults) > 0 || passed == 0 {
+		os.Exit(1)
+	}
+}
+
+func read(file string) (map[string]string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	tests := map[string]string{}
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			continue // what the compiler says
+		}
+		switch e.Action {
+		case "pass", "fail", "skip":
+			if e.Test != "" || e.Action == "fail" {
+				tests[e.Package+" "+e.Test] = e.Action
+			}
+		}
+	}
+	return tests, lines.Err()
+}
+
+func (r run) count(action string) (n int) {
+	for _, a := range r.tests {
+		if a == action {
+			n++
+		}
+	}
+	return n
+}
+
+// judge prints what each engine ran and returns what is wrong with it.
+func judge(runs []run) (faults []string) {
+	for _, r := range runs {
+		fmt.Printf("%s: %d passed, %d skipped\n", r.engine, r.count("pass"), r.count("skip"))
+		for _, test := range slices.Sorted(maps.Keys(r.tests)) {
+			switch r.tests[test] {
+			case "fail":
+				faults = append(faults, fmt.Sprintf("%s: %s failed", r.engine, test))
+			case "skip":
+				fmt.Printf("  skipped %s\n", test)
+				if !passedSomewhere(test, runs) {
+					faults = append(faults, fmt.Sprintf("%s: skipped, and it passed on no engine", test))
+				}
+			}
+		}
+	}
+	return faults
+}
+
+func passedSomewhere(test string, runs []run) bool {
+	return slices.ContainsFunc(runs, func(r run) bool { return r.tests[test] == "pass" })
+}
+
+var testName = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)(?:/[^`]*)?`")
+
+// broken returns the tests of a document that have not passed.
+func broken(document string, runs []run) (faults []string) {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	passed := map[string]bool{}
+	for _, r := range runs {
+		for test, action := range r.tests {
+			_, name, _ := strings.Cut(test, " ")
+			passed[name] = passed[name] || action == "pass"
+		}
+	}
+	names := map[string]bool{}
+	for _, m := range testName.FindAllStringSubmatch(string(text), -1) {
+		names[m[1]] = true
+	}
+	for name := range names {
+		if !passed[name] {
+			faults = append(faults, fmt.Sprintf("%s names %s, which has not passed", document, name))
+		}
+	}
+	fmt.Printf("%s: %d tests named, %d of them missing\n", document, len(names), len(faults))
+	return faults
+}
