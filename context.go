@@ -57,14 +57,15 @@ func TryFromContext(ctx context.Context) (*Session, bool) {
 // FromContext returns this manager's session, where several managers wrap one
 // request. It panics where there is none.
 func (m *Manager) FromContext(ctx context.Context) *Session {
-	if s := m.inContext(ctx); s != nil {
+	if s := scopeOf(ctx).of(m); s != nil {
 		return s
 	}
 	panic("session: no session of this manager in this context: wrap the handler with its Wrap")
 }
 
-func (m *Manager) inContext(ctx context.Context) *Session {
-	for c := scopeOf(ctx); c != nil; c = c.outer {
+// of returns the session of one manager, nil where there is none.
+func (c *scope) of(m *Manager) *Session {
+	for ; c != nil; c = c.outer {
 		if c.s.m == m {
 			return c.s
 		}

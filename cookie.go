@@ -143,10 +143,10 @@ func (k *cookieConfig) complete(c *config) {
 
 // tokens returns those that the cookies carry and the keys verify, each once
 // and at most four. It compares decoded tokens: the encoding is malleable.
-func (m *Manager) tokens(cookies []*http.Cookie) []token {
+func (m *Manager) tokens(values []string) []token {
 	var found []token
-	for _, c := range cookies {
-		if t, ok := m.decode(c); ok && !slices.Contains(found, t) {
+	for _, v := range values {
+		if t, ok := m.decode(v); ok && !slices.Contains(found, t) {
 			found = append(found, t)
 		}
 		if len(found) == maxTokens {
@@ -156,13 +156,10 @@ func (m *Manager) tokens(cookies []*http.Cookie) []token {
 	return found
 }
 
-func (m *Manager) decode(c *http.Cookie) (t token, ok bool) {
-	if c.Name != m.cookie.name {
-		return t, false
-	}
+func (m *Manager) decode(value string) (t token, ok bool) {
 	var raw []byte
 	for i := range m.keys {
-		if m.keys[i].cookies.Decode(c.Name, c.Value, &raw) == nil && len(raw) == tokenSize {
+		if m.keys[i].cookies.Decode(m.cookie.name, value, &raw) == nil && len(raw) == tokenSize {
 			copy(t.id[:], raw)
 			copy(t.secret[:], raw[len(t.id):])
 			return t, true

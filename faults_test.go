@@ -89,7 +89,7 @@ func TestFault04RedirectBeforeTheSave(t *testing.T) {
 	a, v, store := shop(t)
 	res := v.do(a, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		s.SetUser("ann")
-		http.Redirect(w, r, "/next", 303)
+		http.Redirect(w, r, "/next", http.StatusSeeOther)
 		// The client may have the redirect by now.
 		require.Equal(t, 1, documents(t, store))
 	})

@@ -79,7 +79,13 @@ func (m *Manager) addKeys(what, secret string) {
 func (m *Manager) Load(ctx context.Context, cookies []*http.Cookie) (*Session, error) {
 	m.mustBeMade()
 	s := &Session{m: m, admitted: m.now()}
-	return s, m.admit(ctx, s, m.tokens(cookies))
+	var values []string
+	for _, c := range cookies {
+		if c.Name == m.cookie.name {
+			values = append(values, c.Value)
+		}
+	}
+	return s, m.admit(ctx, s, m.tokens(values))
 }
 
 // LoadID returns a stored session for a job, without its token: SetUser, Renew
@@ -88,7 +94,7 @@ func (m *Manager) Load(ctx context.Context, cookies []*http.Cookie) (*Session, e
 func (m *Manager) LoadID(ctx context.Context, id ID) (*Session, error) {
 	m.mustBeMade()
 	ctx, stop := m.bounded(ctx)
-	defer stop()
+	defer stop.release()
 	rec, err := m.store.Load(ctx, id)
 	if err != nil {
 		return nil, m.explain(ctx, err)
@@ -104,7 +110,7 @@ func (m *Manager) LoadID(ctx context.Context, id ID) (*Session, error) {
 func (m *Manager) List(ctx context.Context, user string) ([]Info, error) {
 	m.mustBeMade()
 	ctx, stop := m.bounded(ctx)
-	defer stop()
+	defer stop.release()
 	infos, err := m.listLive(ctx, user)
 	return infos, m.explain(ctx, err)
 }
@@ -180,14 +186,24 @@ func (m *Manager) milli() time.Time { return m.now().UTC().Truncate(time.Millise
 // and not with the request: to cancel an operation closes its connection. It
 // has no deadline: with one, the driver of MongoDB repeats a command that
 // keeps failing, thousands of times a second.
-func (m *Manager) bounded(ctx context.Context) (context.Context, func()) {
+func (m *Manager) bounded(ctx context.Context) (context.Context, bound) {
 	return within(ctx, m.timeout)
 }
 
-func within(ctx context.Context, d time.Duration) (context.Context, func()) {
+// bound ends a context after its time, or when it is released.
+type bound struct {
+	timer  *time.Timer
+	cancel context.CancelFunc
+}
+
+func within(ctx context.Context, d time.Duration) (context.Context, bound) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	timer := time.AfterFunc(d, cancel)
-	return ctx, func() { timer.Stop(); cancel() }
+	return ctx, bound{time.AfterFunc(d, cancel), cancel}
+}
+
+func (b bound) release() {
+	b.timer.Stop()
+	b.cancel()
 }
 
 // explain makes of a store's error one to answer and to log.

@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"maps"
 	mathrand "math/rand/v2"
 	"net/http"
 	"reflect"
@@ -32,7 +33,7 @@ func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 		return nil
 	}
 	bctx, stop := m.bounded(ctx)
-	defer stop()
+	defer stop.release()
 	var strangers []ID
 	for _, t := range tokens {
 		rec, err := m.store.Load(bctx, t.id)
@@ -89,7 +90,7 @@ func (s *Session) touch(ctx context.Context) {
 		return
 	}
 	tctx, stop := within(ctx, s.m.timeout/10)
-	defer stop()
+	defer stop.release()
 	ch := &Change{
 		// The verifier keeps a touch from undoing limits that SetTimeouts
 		// has shortened meanwhile.
@@ -132,7 +133,7 @@ func (s *Session) reload(ctx context.Context) error {
 		return ErrNotFound
 	}
 	ctx, stop := s.m.bounded(ctx)
-	defer stop()
+	defer stop.release()
 	rec, err := s.m.store.Load(ctx, s.rec.ID)
 	switch {
 	case err != nil:
@@ -165,7 +166,7 @@ func (s *Session) commit(ctx context.Context) error {
 		return err
 	}
 	ctx, stop := s.m.bounded(ctx)
-	defer stop()
+	defer stop.release()
 	return s.m.explain(ctx, s.store(ctx))
 }
 
@@ -229,13 +230,15 @@ func (s *Session) save(ctx context.Context, rec *Record) error {
 
 // data returns the pending changes of values.
 func (s *Session) data() *Change {
-	ch := &Change{Replace: s.pend.cleared, Set: make(map[string]Value, len(s.pend.values))}
+	ch := &Change{Replace: s.pend.cleared, Set: s.pend.values}
 	for name, v := range s.pend.values {
-		if v.Version != 0 {
-			ch.Set[name] = v
-		} else if !ch.Replace {
+		if v.Version == 0 && !ch.Replace {
 			ch.Unset = append(ch.Unset, name)
 		}
+	}
+	if len(ch.Unset) > 0 || ch.Replace {
+		ch.Set = maps.Clone(ch.Set)
+		maps.DeleteFunc(ch.Set, func(_ string, v Value) bool { return v.Version == 0 })
 	}
 	return ch
 }
@@ -248,7 +251,7 @@ func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f f
 		return misuse(keyText(name, typ), err)
 	}
 	ctx, stop := s.m.bounded(ctx)
-	defer stop()
+	defer stop.release()
 	s.mu.Lock()
 	lock := lockName{id: s.target().id(), key: name}
 	if lock.id.IsZero() {
@@ -257,34 +260,41 @@ func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f f
 	s.mu.Unlock()
 	turn, ok := s.m.locks.acquire(ctx, lock)
 	if !ok {
-		return ErrConflict
+		return s.m.explain(ctx, errors.New("other Updates of the key are still waiting for it"))
 	}
 	defer turn.release()
 	for try := 0; ; try++ {
-		done, err := s.compare(ctx, name, turn, func(v Value, ok bool) (Value, error) {
+		err := s.compare(ctx, name, turn, func(v Value, ok bool) (Value, error) {
 			next, err := f(v, ok)
 			if err != nil {
 				err = misuse(keyText(name, typ), err)
 			}
 			return next, err
 		})
-		if done || err != nil {
+		var undone *undoneError
+		if !errors.As(err, &undone) {
 			return s.m.explain(ctx, err)
 		}
 		if !pause(ctx, try, 50*time.Millisecond) {
-			return ErrConflict
+			return s.m.explain(ctx, undone.why)
 		}
 	}
 }
 
-// compare tries one swap, and says whether it is done. It never holds the
-// session's lock while f runs, which may use the session.
-func (s *Session) compare(ctx context.Context, name string, turn *keyTurn, f func(Value, bool) (Value, error)) (done bool, err error) {
+// undoneError is a swap that was not applied for sure, so that another try may
+// be made.
+type undoneError struct{ why error }
+
+func (e *undoneError) Error() string { return e.why.Error() }
+
+// compare tries one swap. It never holds the session's lock while f runs, which
+// may use the session.
+func (s *Session) compare(ctx context.Context, name string, turn *keyTurn, f func(Value, bool) (Value, error)) error {
 	s.mu.Lock()
 	s.accessed = true
 	if s.standing == superseded {
 		s.mu.Unlock()
-		return false, ErrSuperseded
+		return ErrSuperseded
 	}
 	rec, folds := s.target(), s.folds(name)
 	if !folds && turn.last != nil && turn.user == rec.User {
@@ -295,50 +305,51 @@ func (s *Session) compare(ctx context.Context, name string, turn *keyTurn, f fun
 
 	next, err := f(old, present)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if folds {
-		return true, s.fold(name, next)
+		return s.fold(name, next)
 	}
 	if err := s.checkGrowth(rec, name, old, next); err != nil {
-		return false, err
+		return err
 	}
 	ch := &Change{If: Guard{Versions: map[string]int64{name: old.Version}}, Set: map[string]Value{name: next}}
 	err = s.m.store.Update(ctx, rec.ID, ch)
-	switch {
-	case err == nil:
-		s.seen(rec, name, next, turn)
-		return true, nil
-	case isLost(err):
-		return s.compareAgain(ctx, rec, name, old, next, turn, errors.Is(err, ErrUncertain))
-	default:
-		return false, err
+	if isLost(err) {
+		return s.readBack(ctx, rec, name, old, next, turn, err)
 	}
+	if err == nil {
+		s.seen(rec, name, next, turn)
+	}
+	return err
 }
 
-// compareAgain reads back what became of a swap that did not say so. A version
-// is never used twice, so to find it tells; where the key was absent and is so
+// readBack finds out what became of a swap that did not say so. A version is
+// never used twice, so to find it tells; where the key was absent and is so
 // again, the swap may have been applied and deleted since.
-func (s *Session) compareAgain(ctx context.Context, rec *Record, name string, old, next Value, turn *keyTurn, uncertain bool) (done bool, err error) {
+func (s *Session) readBack(ctx context.Context, rec *Record, name string, old, next Value, turn *keyTurn, why error) error {
+	uncertain := errors.Is(why, ErrUncertain)
 	found, err := s.m.store.Load(ctx, rec.ID)
 	if err != nil {
 		if uncertain && !errors.Is(err, ErrNotFound) {
 			err = fmt.Errorf("%w: %w", ErrUncertain, err)
 		}
-		return false, err
+		return err
 	}
 	is := found.Values[name]
 	switch {
 	case is.Version == next.Version:
 		s.seen(rec, name, next, turn)
-		return true, nil
+		return nil
 	case uncertain && (old.Version == 0 || is.Version != old.Version):
-		return false, ErrUncertain
+		return ErrUncertain
 	case found.User != rec.User:
-		return false, ErrSuperseded
+		return ErrSuperseded
+	case uncertain:
+		why = errors.New("the store's replies were lost, nothing was applied")
 	}
 	s.seen(rec, name, is, turn)
-	return false, nil
+	return &undoneError{why}
 }
 
 // folds tells whether an Update is to change the pending state.
@@ -521,7 +532,7 @@ func (s *Session) settle(ctx context.Context, rec *Record) error {
 // up, so it has a little of its own.
 func (m *Manager) takeBack(ctx context.Context, id ID) error {
 	ctx, stop := within(ctx, m.timeout/10)
-	defer stop()
+	defer stop.release()
 	for try := 0; ; try++ {
 		err := m.store.Delete(ctx, id)
 		if err == nil || !pause(ctx, try, time.Second) {

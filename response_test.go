@@ -128,7 +128,7 @@ func TestEveryKindOfResponse(t *testing.T) {
 		"HEAD":         {do: func(w http.ResponseWriter, _ *http.Request) { write(w) }, method: "HEAD"},
 		"204":          {do: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, status: 204},
 		"304":          {do: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, status: 304},
-		"redirect":     {do: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/next", 303) }, status: 303, body: "<a href=\"/next\">See Other</a>.\n\n"},
+		"redirect":     {do: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/next", http.StatusSeeOther) }, status: 303, body: "<a href=\"/next\">See Other</a>.\n\n"},
 		"a controller": {do: func(w http.ResponseWriter, _ *http.Request) { _ = flush(w); write(w) }, body: page},
 		"deadlines": {do: func(w http.ResponseWriter, _ *http.Request) {
 			rc := http.NewResponseController(w)

@@ -40,7 +40,7 @@ func markerID(user string) ID {
 func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 	m.mustBeMade()
 	ctx, stop := m.bounded(ctx)
-	defer stop()
+	defer stop.release()
 	rec, err := m.store.Load(ctx, id)
 	if err != nil {
 		return m.explain(ctx, err)
@@ -60,7 +60,7 @@ func (m *Manager) RevokeAll(ctx context.Context, user string) (int, error) {
 	if err := checkName("user", user); err != nil {
 		return 0, misuse("RevokeAll", err)
 	}
-	return m.revoke(ctx, user, ID{}, m.inContext(ctx))
+	return m.revoke(ctx, user, ID{}, scopeOf(ctx).of(m))
 }
 
 // RevokeOthers ends all other sessions of the signed-in user, as is due after a
@@ -84,7 +84,7 @@ func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 
 func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session) (n int, err error) {
 	bctx, stop := m.bounded(ctx)
-	defer stop()
+	defer stop.release()
 	stamp, err := m.mark(bctx, user)
 	if err != nil {
 		return 0, m.explain(bctx, err)
@@ -106,7 +106,7 @@ func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session)
 		// Each has the whole store timeout: a user may have many.
 		dctx, stop := m.bounded(ctx)
 		err := m.store.Delete(dctx, i.ID)
-		stop()
+		stop.release()
 		if err != nil {
 			return n, m.explain(dctx, err)
 		}

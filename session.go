@@ -91,6 +91,8 @@ func (s *Session) Info() Info {
 	var info Info
 	if rec := s.target(); rec != nil {
 		info = rec.Info
+	} else if s.standing == superseded && s.pend.user != "" {
+		info.ID = s.rec.ID // which the sign-in joins, if it can
 	} else if s.creates() {
 		info.ID = s.nextToken().id
 	}
@@ -104,7 +106,7 @@ func (s *Session) Info() Info {
 // of the same user keep their data. In place of another user's session a new
 // one begins, without its data and without what this request set before.
 func (s *Session) SetUser(user string) {
-	s.change("SetUser", func(p *pending) error {
+	s.change("SetUser", nil, func(p *pending) error {
 		if err := checkName("user", user); err != nil {
 			return err
 		}
@@ -124,7 +126,7 @@ func (s *Session) SetUser(user string) {
 // Renew gives the session a new token and keeps all else, as is due when its
 // rights grow. Without a stored session it does nothing.
 func (s *Session) Renew() {
-	s.change("Renew", func(p *pending) error {
+	s.change("Renew", nil, func(p *pending) error {
 		p.renew = true
 		return s.notJob()
 	})
@@ -134,7 +136,7 @@ func (s *Session) Renew() {
 // lifetime, which counts from the sign-in or else the creation: "remember me".
 // It renews the token.
 func (s *Session) SetTimeouts(idle, lifetime time.Duration) {
-	s.change("SetTimeouts", func(p *pending) error {
+	s.change("SetTimeouts", nil, func(p *pending) error {
 		if idle < time.Second || idle > lifetime {
 			return fmt.Errorf("idle %v, lifetime %v: want one second <= idle <= lifetime", idle, lifetime)
 		}
@@ -145,7 +147,7 @@ func (s *Session) SetTimeouts(idle, lifetime time.Duration) {
 
 // Clear removes all values. User, token and limits stay.
 func (s *Session) Clear() {
-	s.change("Clear", func(p *pending) error {
+	s.change("Clear", nil, func(p *pending) error {
 		p.cleared, p.values = true, nil
 		return nil
 	})
@@ -154,7 +156,7 @@ func (s *Session) Clear() {
 // Destroy ends the session: the record is deleted and the cookie taken back.
 // It is how a user signs out. A later Set starts a new session.
 func (s *Session) Destroy() {
-	s.change("Destroy", func(p *pending) error {
+	s.change("Destroy", nil, func(p *pending) error {
 		s.detach()
 		p.destroy = true
 		return nil
@@ -229,11 +231,12 @@ func (s *Session) notJob() error {
 	return nil
 }
 
-// change runs f on the pending state; callers need no lock.
-func (s *Session) change(what string, f func(p *pending) error) {
+// change runs f on the pending state; callers need no lock. A fault names the
+// method, or the key that has a type.
+func (s *Session) change(what string, typ reflect.Type, f func(p *pending) error) {
 	s.mu.Lock()
 	if s.ended {
-		err := misuse(what, errEnded)
+		err := misuse(keyText(what, typ), errEnded)
 		s.pend.fault = errors.Join(s.pend.fault, err)
 		s.mu.Unlock()
 		s.m.lost(s.context(), err)
@@ -242,7 +245,7 @@ func (s *Session) change(what string, f func(p *pending) error) {
 	defer s.mu.Unlock()
 	s.accessed = true
 	if err := f(&s.pend); err != nil {
-		s.pend.fault = errors.Join(s.pend.fault, misuse(what, err))
+		s.pend.fault = errors.Join(s.pend.fault, misuse(keyText(what, typ), err))
 	}
 	if s.answered {
 		s.pend.at = callSite()
@@ -350,7 +353,7 @@ func (s *Session) get(name string, typ reflect.Type, v any) bool {
 		return true
 	}
 	if errors.Is(err, errSealed) {
-		s.change(keyText(name, typ), func(*pending) error { return err })
+		s.change(name, typ, func(*pending) error { return err })
 	}
 	s.m.log.WarnContext(s.context(), "session: a value is taken for absent",
 		"key", name, "type", typ.String(), "error", err, "session", id)
@@ -360,7 +363,7 @@ func (s *Session) get(name string, typ reflect.Type, v any) bool {
 func (s *Session) set(name string, typ reflect.Type, v any) {
 	s.m.watch(name, typ)
 	val, err := s.m.encode(v)
-	s.change(keyText(name, typ), func(*pending) error {
+	s.change(name, typ, func(*pending) error {
 		if err != nil {
 			return err
 		}
@@ -370,7 +373,7 @@ func (s *Session) set(name string, typ reflect.Type, v any) {
 
 func (s *Session) unset(name string, typ reflect.Type) {
 	s.m.watch(name, typ)
-	s.change(keyText(name, typ), func(*pending) error { return s.put(name, Value{}) })
+	s.change(name, typ, func(*pending) error { return s.put(name, Value{}) })
 }
 
 func (s *Session) put(name string, val Value) error {
@@ -388,6 +391,9 @@ func (s *Session) put(name string, val Value) error {
 }
 
 func keyText(name string, typ reflect.Type) string {
+	if typ == nil {
+		return name // a method's
+	}
 	return fmt.Sprintf("key %q (%v)", name, typ)
 }
 

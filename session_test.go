@@ -238,6 +238,26 @@ func TestUpdateErrors(t *testing.T) {
 	})
 }
 
+// A store that is silent is no other request's doing.
+func TestUpdatesBehindASilentStore(t *testing.T) {
+	store := &faulty{Store: memstore.New()}
+	m := newManager(t, store, session.WithStoreTimeout(50*time.Millisecond))
+	a, v := newApp(t, m), newVisitor(t)
+	request(v, a, func(s *session.Session) { visits.Set(s, 1) })
+	request(v, a, func(s *session.Session) {
+		store.fail("Update", fmt.Errorf("lost and not applied: %w", session.ErrUncertain))
+		errs := make(chan error, 3)
+		for range 3 {
+			go func() { _, err := visits.Update(background, s, func(n int) int { return n + 1 }); errs <- err }()
+		}
+		for range 3 {
+			err := <-errs
+			require.Equal(t, 503, session.HTTPStatus(err), err)
+			require.ErrorContains(t, err, "did not answer within 50ms")
+		}
+	})
+}
+
 func TestUndecodableValueIsKept(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		log := new(logs)

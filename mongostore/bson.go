@@ -248,8 +248,8 @@ func appendUnset(b []byte, ch *session.Change) []byte {
 // are passed over, and a record without what it needs admits nobody.
 func decodeRecord(id session.ID, raw bson.Raw) *session.Record {
 	rec := &session.Record{Info: session.Info{ID: id}}
-	each(bsoncore.Document(raw), func(key string, v bsoncore.Value) {
-		switch key {
+	each(bsoncore.Document(raw), func(key []byte, v bsoncore.Value) {
+		switch string(key) {
 		case fieldID:
 			if _, data, ok := v.BinaryOK(); ok && len(data) == len(rec.ID) {
 				rec.ID = session.ID(data)
@@ -291,19 +291,18 @@ func decodeData(v bsoncore.Value) map[string]session.Value {
 		return nil
 	}
 	values := make(map[string]session.Value)
-	each(data, func(key string, v bsoncore.Value) { values[unescape(key)] = decodeValue(v) })
+	each(data, func(key []byte, v bsoncore.Value) { values[unescape(string(key))] = decodeValue(v) })
 	return values
 }
 
 // decodeValue gives a damaged value no Data, by which the Manager knows it.
 func decodeValue(v bsoncore.Value) (val session.Value) {
 	doc, _ := v.DocumentOK()
-	each(doc, func(key string, v bsoncore.Value) {
-		switch key {
+	each(doc, func(key []byte, v bsoncore.Value) {
+		switch string(key) {
 		case valueData:
-			if text, ok := v.StringValueOK(); ok {
-				val.Data = []byte(text)
-			} else {
+			val.Data = text(v)
+			if val.Data == nil {
 				val.Data = binary(v)
 			}
 		case valueVersion:
@@ -313,8 +312,10 @@ func decodeValue(v bsoncore.Value) (val session.Value) {
 	return val
 }
 
-// each calls f for the elements of a document, up to the first broken one.
-func each(doc bsoncore.Document, f func(key string, v bsoncore.Value)) {
+// each calls f for the elements of a document, up to the first broken one. The
+// keys are bytes, as most are only compared: as strings they were a tenth of a
+// load's allocations.
+func each(doc bsoncore.Document, f func(key []byte, v bsoncore.Value)) {
 	length, rest, ok := bsoncore.ReadLength(doc)
 	if !ok || int(length) > len(doc) || length < emptyDocument {
 		return
@@ -325,7 +326,7 @@ func each(doc bsoncore.Document, f func(key string, v bsoncore.Value)) {
 		if !ok {
 			return
 		}
-		f(elem.Key(), elem.Value())
+		f(elem.KeyBytes(), elem.Value())
 		rest = next
 	}
 }
@@ -347,6 +348,15 @@ func milliseconds(v bsoncore.Value) time.Duration {
 		return 0
 	}
 	return time.Duration(ms) * time.Millisecond
+}
+
+// text returns a copy of a string's bytes, never nil for what is a string.
+func text(v bsoncore.Value) []byte {
+	length, rest, ok := bsoncore.ReadLength(v.Data)
+	if v.Type != bsoncore.TypeString || !ok || length < 1 || int(length) > len(rest) {
+		return nil
+	}
+	return append([]byte{}, rest[:length-1]...)
 }
 
 func date(v bsoncore.Value) time.Time {

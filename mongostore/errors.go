@@ -28,10 +28,11 @@ const (
 
 // translate gives an error of the driver its meaning for the Manager.
 func translate(err error) error {
+	if err == nil {
+		return nil
+	}
 	var server mongo.ServerError
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return session.ErrNotFound
 	case mongo.IsDuplicateKeyError(err):
@@ -111,9 +112,11 @@ func passing(err error) bool {
 	if errors.As(err, &server) {
 		return hasCode(server, passingCodes...)
 	}
-	var pool topology.PoolError
+	// The driver's error for a pool that was cleared is not exported, and where
+	// the driver wraps it, it does not try again itself.
+	var cleared interface{ Retryable() bool }
 	var conn topology.ConnectionError
-	return mongo.IsNetworkError(err) || errors.As(err, &pool) || errors.As(err, &conn)
+	return mongo.IsNetworkError(err) || errors.As(err, &cleared) && cleared.Retryable() || errors.As(err, &conn)
 }
 
 func parseURI(uri string) (*connstring.ConnString, error) {
