@@ -394,3 +394,16 @@ func TestClientInfoIsBounded(t *testing.T) {
 	infos := must(m.List(background, "ann"))
 	require.Equal(t, strings.Repeat("é", 127), infos[0].UserAgent, "valid, and at most 256 bytes")
 }
+
+func TestARecordWithoutAVerifierAdmitsNobody(t *testing.T) {
+	store := memstore.New()
+	a := newApp(t, newManager(t, store))
+	now := time.Now()
+	id := session.ID{1}
+	require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{
+		ID: id, User: "ann", Created: now, LastSeen: now, Expires: now.Add(time.Hour), Deadline: now.Add(time.Hour),
+	}}))
+	sc := securecookie.New(session.SigningKey(secret), nil).SetSerializer(securecookie.NopEncoder{})
+	cookie := must(sc.Encode(host, append(id[:], make([]byte, 32)...)))
+	require.Equal(t, "", userOf(t, a, host+"="+cookie))
+}

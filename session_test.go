@@ -361,8 +361,9 @@ type faulty struct {
 	session.Store
 	mu     sync.Mutex
 	faults map[string]error
-	// lost answers Uncertain after having applied, this many times.
-	lost map[string]int
+	// How many replies are yet to be lost, of writes that are applied and
+	// that are not.
+	lost, dropped map[string]int
 }
 
 func (f *faulty) fail(op string, err error) {
@@ -374,18 +375,13 @@ func (f *faulty) fail(op string, err error) {
 	f.faults[op] = err
 }
 
-func (f *faulty) lose(op string, times int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.lost == nil {
-		f.lost = map[string]int{}
-	}
-	f.lost[op] = times
-}
-
 func (f *faulty) call(op string, apply func() error) error {
 	f.mu.Lock()
 	err := f.faults[op]
+	if err == nil && f.dropped[op] > 0 {
+		f.dropped[op]--
+		err = fmt.Errorf("reply lost: %w", session.ErrUncertain)
+	}
 	f.mu.Unlock()
 	if err != nil {
 		return err

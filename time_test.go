@@ -174,8 +174,9 @@ func TestAShortenedLimitIsNotUndoneByATouch(t *testing.T) {
 		v.login(a, "ann")
 		now.advance(2 * time.Hour)
 		slow := &stopping{Store: store, at: make(chan struct{})}
-		m := newManager(t, slow)
-		m.SetClock(now.Now)
+		// Its clock is ahead, so that by the time alone the touch is due.
+		m := newManager(t, slow, session.WithTouchInterval(0))
+		m.SetClock(func() time.Time { return now.Now().Add(10 * time.Millisecond) })
 		b := newApp(t, m)
 		done := make(chan answer)
 		cookies := v.cookies(a)
@@ -184,7 +185,7 @@ func TestAShortenedLimitIsNotUndoneByATouch(t *testing.T) {
 		request(v, a, func(s *session.Session) { s.SetTimeouts(time.Minute, day) })
 		slow.at <- struct{}{}
 		require.Equal(t, 200, (<-done).StatusCode)
-		now.advance(time.Minute)
+		now.advance(time.Minute + 20*time.Millisecond)
 		require.Equal(t, "", v.user(a))
 	})
 }

@@ -1,0 +1,116 @@
+// Command mutate breaks the library on purpose, one break at a time in a copy
+// of the tree, and runs the tests that must notice:
+//
+//	go run ./internal/mutate [NAME…]
+//
+// It prints the test that caught each and "caught N of N". A break that does
+// not apply to the code any more, or does not compile, is a fault of its own:
+// nothing is learnt from it.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "mutate:", err)
+		os.Exit(1)
+	}
+}
+
+func run(names []string) error {
+	dir, err := os.MkdirTemp("", "mutate-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := copyTree(dir); err != nil {
+		return err
+	}
+	caught, tried := 0, 0
+	for _, m := range mutations {
+		if len(names) > 0 && !slices.Contains(names, m.name) {
+			continue
+		}
+		tried++
+		by, err := m.try(dir)
+		if err != nil {
+			fmt.Printf("MISSED  %s: %v\n", m.name, err)
+			continue
+		}
+		caught++
+		fmt.Printf("caught  %s, by %s\n", m.name, by)
+	}
+	fmt.Printf("caught %d of %d\n", caught, tried)
+	if caught < tried || tried == 0 {
+		return fmt.Errorf("%d breaks were not noticed", tried-caught)
+	}
+	return nil
+}
+
+// copyTree copies what git knows of, or would.
+func copyTree(dir string) error {
+	list, err := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard").Output()
+	if err != nil {
+		return fmt.Errorf("run it in the project's root: %w", err)
+	}
+	for _, file := range strings.Fields(string(list)) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // deleted, and not yet committed
+		}
+		to := filepath.Join(dir, file)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(to, data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var failed = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
+
+// try applies the break, runs its tests and takes it back. It returns the test
+// that failed.
+func (m mutation) try(dir string) (by string, err error) {
+	file := filepath.Join(dir, m.file)
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	if n := bytes.Count(whole, []byte(m.old)); n != 1 {
+		return "", fmt.Errorf("%s has %d places like it, want 1", m.file, n)
+	}
+	broken := bytes.Replace(whole, []byte(m.old), []byte(m.new), 1)
+	if err := os.WriteFile(file, broken, 0o644); err != nil {
+		return "", err
+	}
+	defer os.WriteFile(file, whole, 0o644)
+	if out, err := command(dir, "vet", "./"+filepath.Dir(m.file)); err != nil {
+		return "", fmt.Errorf("it does not compile: %s", out)
+	}
+	out, err := command(dir, "test", "-timeout", "120s", "-run", "^("+m.tests+")$", "./"+m.pkg)
+	if err == nil {
+		return "", fmt.Errorf("%s passed", m.tests)
+	}
+	if found := failed.FindSubmatch(out); found != nil {
+		return string(found[1]), nil
+	}
+	return "", fmt.Errorf("no test failed, but: %s", out)
+}
+
+func command(dir string, args ...string) ([]byte, error) {
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	return cmd.CombinedOutput()
+}

@@ -1,0 +1,181 @@
+package main
+
+// mutation is one break: old becomes new in a file, and one of the tests (a
+// regular expression) of a package must fail.
+type mutation struct {
+	name, file, old, new string
+	pkg, tests           string
+}
+
+var mutations = []mutation{
+	{
+		"a renewal without the verifier's guard", "protocol.go",
+		"	ch.If.Verifier = s.secret.verifier()\n", "",
+		".", "TestRenewalsOfDifferentKindsDoNotJoin|TestTwoClicksOnLogIn",
+	},
+	{
+		"a touch without the verifier's guard", "protocol.go",
+		"If:       Guard{Verifier: rec.Verifier, SeenBefore: due},", "If:       Guard{SeenBefore: due},",
+		".", "TestAShortenedLimitIsNotUndoneByATouch",
+	},
+	{
+		"an Update without the version's guard", "protocol.go",
+		"ch := &Change{If: Guard{Versions: map[string]int64{name: old.Version}}, Set:", "ch := &Change{Set:",
+		".", "TestUpdateErrors|TestUpdateIsExact",
+	},
+	{
+		"an update that creates", "mongostore/mongostore.go",
+		"s.coll.UpdateOne(ctx, filter, update)", "s.coll.UpdateOne(ctx, filter, update, options.UpdateOne().SetUpsert(true))",
+		"mongostore", "TestStore",
+	},
+	{
+		"limits that forget the clock", "manager.go",
+		"if !now.Before(i.Expires) || !now.Before(i.Deadline) {", "if !now.Before(i.Deadline) && !now.Before(i.Expires) {",
+		".", "TestIdleTimeoutToTheMillisecond|TestLifetimeThatNoTouchExtends",
+	},
+	{
+		"configured limits that do not count", "manager.go",
+		"return i.IdleTimeout > 0 ||", "return true ||",
+		".", "TestLoweringALimitByADeployWorks",
+	},
+	{
+		"a verifier compared by its first byte", "protocol.go",
+		"return subtle.ConstantTimeCompare(r.Verifier, s.verifier()) == 1", "return subtle.ConstantTimeCompare(r.Verifier[:min(1, len(r.Verifier))], s.verifier()[:min(1, len(r.Verifier))]) == 1",
+		".", "TestMarkerIsNobodysSession|TestSupersededToken|TestARecordWithoutAVerifierAdmitsNobody",
+	},
+	{
+		"a token of any length", "cookie.go",
+		" && len(raw) == tokenSize {", " {",
+		".", "TestHostileCookies",
+	},
+	{
+		"a commit after the body", "middleware.go",
+		"func (w *response) Write(b []byte) (int, error) {\n	if err := w.begin(); err != nil {", "func (w *response) Write(b []byte) (int, error) {\n	defer w.begin()\n	if err := w.err; err != nil {",
+		".", "TestEveryKindOfResponse",
+	},
+	{
+		"103 taken for the response", "middleware.go",
+		"status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols", "status == 100",
+		".", "TestEarlyHintsAreNotTheResponse|TestEveryKindOfResponse",
+	},
+	{
+		"a failed save that leaves the handler's headers", "middleware.go",
+		"	clear(h)\n", "",
+		".", "TestEveryKindOfResponse",
+	},
+	{
+		"a failed load taken for no session", "protocol.go",
+		"		case err != nil:\n			return m.explain(bctx, err)\n", "		case err != nil:\n			continue\n",
+		".", "TestStoreErrorsAreAnsweredNotHidden",
+	},
+	{
+		"a superseded token that may write", "protocol.go",
+		"	case s.standing == superseded && (p.user == \"\" || p.destroy):\n		return ErrSuperseded\n", "",
+		".", "TestSupersededToken",
+	},
+	{
+		"a superseded token that is forgotten", "protocol.go",
+		"case s.admitted.Before(rec.Renewed.Add(grace)):", "case s.admitted.Before(rec.Renewed):",
+		".", "TestSupersededToken",
+	},
+	{
+		"a reload past a renewal", "protocol.go",
+		"	case !bytes.Equal(rec.Verifier, s.rec.Verifier):\n		return ErrSuperseded\n", "",
+		".", "TestReload",
+	},
+	{
+		"a repeated compare past a sign-in", "protocol.go",
+		"	case found.User != rec.User:\n		return ErrSuperseded\n", "",
+		".", "TestUpdateErrors",
+	},
+	{
+		"a twin that joins whoever signed in", "protocol.go",
+		"if !found.knows(next) || found.User != user {", "if !found.knows(next) {",
+		".", "TestRenewalsOfDifferentKindsDoNotJoin|TestSupersededToken",
+	},
+	{
+		"another user who keeps the data", "session.go",
+		"if is := s.user(); is != \"\" && is != user {", "if is := s.user(); is == \"nobody\" {",
+		".", "TestPendingStateWithinOneRequest",
+	},
+	{
+		"a sign-in that does not look for revocations", "protocol.go",
+		"	err := s.m.checkRevoked(ctx, rec, s.admitted, s.stamps)\n", "	var err error\n",
+		".", "TestSignInUnderWayIsRevokedToo",
+	},
+	{
+		"a revocation that ends the request's own sign-in", "revoke.go",
+		"		if r.Stamp == stamp {\n", "		if r.Stamp == stamp && false {\n",
+		".", "TestOneMaySignInAgainAfterOnesOwnRevocation",
+	},
+	{
+		"a revocation moved back in time", "revoke.go",
+		"parseMarker(is).NotBefore > r.NotBefore {", "parseMarker(is).NotBefore > r.NotBefore && false {",
+		".", "TestRevocationsByManyKeepTheLatest",
+	},
+	{
+		"Destroy that leaves the other cookies' sessions", "protocol.go",
+		"s.deleteAll(ctx, append(s.rivals, s.rec.ID))", "s.deleteAll(ctx, []ID{s.rec.ID})",
+		".", "TestManyCookiesOfOneName",
+	},
+	{
+		"a late change that is dropped", "middleware.go",
+		"	err := w.s.end(w.r.Context(), late && w.err == nil)\n", "	err := w.s.end(w.r.Context(), false)\n",
+		".", "TestLateChanges",
+	},
+	{
+		"a panic that saves", "middleware.go",
+		"		if !returned {\n			res.abandon()\n", "		if !returned {\n			res.finish()\n",
+		".", "TestPanicsDiscard",
+	},
+	{
+		"a renewal for a client that is gone", "middleware.go",
+		"	if s.changesToken() && ctx.Err() != nil {", "	if s.changesToken() && false {",
+		".", "TestClientGone",
+	},
+	{
+		"a Hijack that leaves the cookie behind", "middleware.go",
+		"	if w.s.owesCookie() {\n		return nil, nil, ErrUndeliverable\n	}\n", "",
+		".", "TestHijack",
+	},
+	{
+		"a cookie that other sites' requests replace", "protocol.go",
+		"	case s.creates() && p.user == \"\" && s.withheld:\n		return ErrCrossSite\n", "",
+		".", "TestCrossSiteRequests",
+	},
+	{
+		"dots in keys", "mongostore/bson.go",
+		"return r == '%' || r == '.' || r == '$' ||", "return r == '%' || r == '$' ||",
+		"mongostore", "TestStore|TestDocument",
+	},
+	{
+		"a token in the database", "cookie.go",
+		"	sum := sha256.Sum256(s[:])\n	return sum[:]\n", "	sum := [sha256.Size]byte(s)\n	return sum[:]\n",
+		".", "TestFault16UsableTokensInTheDatabase",
+	},
+	{
+		"a write that only one server has", "mongostore/mongostore.go",
+		"SetWriteConcern(&writeconcern.WriteConcern{W: \"majority\", Journal: &journal})", "SetWriteConcern(&writeconcern.WriteConcern{W: 1, Journal: &journal})",
+		"mongostore", "TestWhateverTheURIOrClientSays",
+	},
+	{
+		"any peer's word for the client's address", "proxy.go",
+		"for m.trusts(addr) && len(hops) > 0 {", "for len(hops) > 0 {",
+		".", "TestReportBehindOneTrustedProxy",
+	},
+	{
+		"cookies that are not Secure", "options.go",
+		"sameSite: http.SameSiteLaxMode, secure: true}", "sameSite: http.SameSiteLaxMode}",
+		".", "TestReportDefaults",
+	},
+	{
+		"visitors who get a record for nothing", "session.go",
+		"	for _, v := range s.pend.values {\n		if v.Version != 0 {\n			return true\n		}\n	}\n", "	if len(s.pend.values) > 0 {\n		return true\n	}\n",
+		".", "TestReportNothingIsStoredForUntouchedVisitors",
+	},
+	{
+		"data that outgrows its maximum", "protocol.go",
+		"	if size > m.maxSize && size > old {", "	if size > m.maxSize && size > old && false {",
+		".", "TestFaultsReplaceThePage",
+	},
+}

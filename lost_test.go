@@ -1,0 +1,132 @@
+package session_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/memstore"
+)
+
+// uncertain loses the next replies of an operation, of writes that were
+// applied or that were not.
+func (f *faulty) uncertain(op string, applied bool, times int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lost == nil {
+		f.lost, f.dropped = map[string]int{}, map[string]int{}
+	}
+	if applied {
+		f.lost[op] = times
+	} else {
+		f.dropped[op] = times
+	}
+}
+
+// eachLoss runs a test with replies lost of writes applied and not applied.
+func eachLoss(t *testing.T, f func(t *testing.T, store *faulty, applied bool)) {
+	for _, applied := range []bool{true, false} {
+		t.Run(fmt.Sprintf("applied=%v", applied), func(t *testing.T) {
+			f(t, &faulty{Store: memstore.New()}, applied)
+		})
+	}
+}
+
+func TestInsertWithLostReplies(t *testing.T) {
+	eachLoss(t, func(t *testing.T, store *faulty, applied bool) {
+		a, v := newApp(t, newManager(t, store)), newVisitor(t)
+		store.uncertain("Insert", applied, 2)
+		require.Equal(t, 200, request(v, a, func(s *session.Session) { color.Set(s, "red") }).StatusCode)
+		_, _, col := v.see(a)
+		require.Equal(t, "red", col)
+		require.Equal(t, 1, store.Store.(*memstore.Store).Len())
+
+		// A Save that failed for good is found again by the commit, and what
+		// came after it is there too.
+		v = newVisitor(t)
+		request(v, a, func(s *session.Session) {
+			color.Set(s, "blue")
+			store.uncertain("Insert", applied, 1)
+			store.fail("Load", errDown)
+			require.Error(t, s.Save(background))
+			store.fail("Load", nil)
+			visits.Set(s, 7)
+			s.Clear()
+			visits.Set(s, 8)
+		})
+		_, n, col := v.see(a)
+		require.Equal(t, "8", fmt.Sprint(n, col))
+		require.Equal(t, 2, store.Store.(*memstore.Store).Len())
+	})
+}
+
+func TestRenewalWithLostReplies(t *testing.T) {
+	eachLoss(t, func(t *testing.T, store *faulty, applied bool) {
+		a, v := newApp(t, newManager(t, store)), newVisitor(t)
+		request(v, a, func(s *session.Session) { color.Set(s, "red") })
+		store.uncertain("Update", applied, 1)
+		request(v, a, func(s *session.Session) { s.SetUser("ann"); visits.Set(s, 1) })
+		user, n, col := v.see(a)
+		require.Equal(t, "ann 1 red", fmt.Sprint(user, " ", n, " ", col))
+
+		// As above: a Save that failed, and a commit that says more.
+		request(v, a, func(s *session.Session) {
+			s.Renew()
+			visits.Set(s, 2)
+			store.uncertain("Update", applied, 1)
+			store.fail("Load", errDown)
+			require.Error(t, s.Save(background))
+			store.fail("Load", nil)
+			color.Set(s, "blue")
+			s.SetTimeouts(time.Hour, 48*time.Hour)
+		})
+		user, n, col = v.see(a)
+		require.Equal(t, "ann 2 blue", fmt.Sprint(user, " ", n, " ", col))
+		require.Equal(t, time.Hour, must(a.m.List(background, "ann"))[0].IdleTimeout)
+	})
+}
+
+func TestCompareWithLostReplies(t *testing.T) {
+	eachLoss(t, func(t *testing.T, store *faulty, applied bool) {
+		a, v := newApp(t, newManager(t, store)), newVisitor(t)
+		add := func(s *session.Session) error {
+			_, err := visits.Update(background, s, func(n int) int { return n + 1 })
+			return err
+		}
+		request(v, a, func(s *session.Session) { color.Set(s, "red") })
+		// The key is absent: where the write was not applied, nothing can tell.
+		store.uncertain("Update", applied, 1)
+		request(v, a, func(s *session.Session) {
+			if err := add(s); applied {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, session.ErrUncertain)
+				require.Equal(t, http.StatusServiceUnavailable, session.HTTPStatus(err))
+				require.NoError(t, add(s))
+			}
+		})
+		store.uncertain("Update", applied, 1)
+		request(v, a, func(s *session.Session) { require.NoError(t, add(s)) })
+		_, n, _ := v.see(a)
+		require.Equal(t, 2, n)
+	})
+}
+
+func TestDestroyAndRevokeWithLostReplies(t *testing.T) {
+	store := &faulty{Store: memstore.New()}
+	m := newManager(t, store)
+	a, v := newApp(t, m), newVisitor(t)
+	v.login(a, "ann")
+	for _, op := range []string{"Insert", "Update"} {
+		for _, applied := range []bool{true, false} {
+			store.uncertain(op, applied, 1)
+			_, err := m.RevokeAll(background, "ann")
+			require.NoError(t, err, op)
+		}
+	}
+	require.Equal(t, "", v.user(a))
+}
