@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"sync/atomic"
+)
+
+// balancer gives each request to the next replica that is up.
+type balancer struct {
+	replicas  []*replica
+	turn      atomic.Uint64
+	transport http.RoundTripper
+}
+
+func newBalancer(s *supervisor) http.Handler {
+	b := &balancer{replicas: s.replicas, transport: &http.Transport{MaxIdleConnsPerHost: 512, DisableCompression: true}}
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetXForwarded()
+			r.Out.URL.Scheme = "http"
+			r.Out.Host = r.In.Host // the app compares it with the Origin
+		},
+		Transport: b,
+		ModifyResponse: func(res *http.Response) error {
+			s.requests.add(res)
+			return nil
+		},
+		ErrorHandler: showUnreachable,
+		ErrorLog:     log.New(io.Discard, "", 0), // a killed replica's connections
+	}
+}
+
+var errNoReplica = errors.New("no replica is up")
+
+// RoundTrip tries the next replica, and the other one only if that can do no harm: the request asks to change
+// nothing, or nothing of it has been sent.
+func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
+	err := errNoReplica
+	first := int(b.turn.Add(1))
+	for i := range b.replicas {
+		addr, up := b.replicas[(first+i)%len(b.replicas)].address()
+		if !up {
+			continue
+		}
+		try := req.Clone(req.Context())
+		try.URL.Host = addr
+		if req.Body != nil {
+			try.Body = io.NopCloser(req.Body) // the transport closes what it could not send
+		}
+		var res *http.Response
+		if res, err = b.transport.RoundTrip(try); err == nil {
+			return res, nil
+		}
+		if !repeatable(req) && !unsent(err) || req.Context().Err() != nil {
+			break
+		}
+	}
+	return nil, err
+}
+
+func repeatable(req *http.Request) bool {
+	return req.Body == nil && slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, req.Method)
+}
+
+func unsent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// showUnreachable answers where no replica did.
+func showUnreachable(w http.ResponseWriter, r *http.Request, err error) {
+	p := problem{
+		Status: http.StatusServiceUnavailable,
+		Title:  "Both replicas are down",
+		Text:   "They were killed and are being started again. Your session is in MongoDB: you stay signed in.",
+		Wait:   true,
+	}
+	switch {
+	case r.Context().Err() != nil:
+		return // the client is gone
+	case !errors.Is(err, errNoReplica):
+		p.Status = http.StatusBadGateway
+		p.Title = "The replica died while it worked on this"
+		p.Text = "Whether it had done what you asked is not known, so the balancer did not ask the other one to do it again. " +
+			"Your session is in MongoDB: you stay signed in."
+	}
+	w.Header().Set("Retry-After", "1")
+	p.show(w)
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const defaultPort = 8080
+
+// listen opens the demo's address. Without one it takes the first free port from 8080, on both loopback addresses:
+// browsers take localhost for either.
+func listen(addr string) ([]net.Listener, string, error) {
+	if addr != "" {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, "", err
+		}
+		return []net.Listener{ln}, "http://" + readable(ln.Addr()), nil
+	}
+	for port := defaultPort; ; port++ {
+		p := strconv.Itoa(port)
+		v4, err := net.Listen("tcp", "127.0.0.1:"+p)
+		if err != nil {
+			if port == defaultPort+100 {
+				return nil, "", err
+			}
+			continue
+		}
+		v6, err := net.Listen("tcp", "[::1]:"+p)
+		switch {
+		case err == nil:
+			return []net.Listener{v4, v6}, "http://localhost:" + p, nil
+		case errors.Is(err, syscall.EADDRINUSE):
+			v4.Close()
+		default: // no IPv6 here
+			return []net.Listener{v4}, "http://localhost:" + p, nil
+		}
+	}
+}
+
+// readable names a listener's address as a browser of this machine reaches it.
+func readable(addr net.Addr) string {
+	tcp := addr.(*net.TCPAddr)
+	if tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
+	}
+	return tcp.String()
+}
+
+func closeAll(lns []net.Listener) {
+	for _, ln := range lns {
+		ln.Close()
+	}
+}
+
+// serveFront serves until the function that it returns is called.
+func serveFront(lns []net.Listener, h http.Handler) (stop func()) {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	for _, ln := range lns {
+		go func() {
+			if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+				log.Print(err)
+			}
+		}()
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if srv.Shutdown(ctx) != nil {
+			srv.Close() // some browser holds a connection
+		}
+	}
+}
+
+// newFront is what the browser talks to: the controls of the demo, the files that every page needs even with no
+// replica up, and the balancer for all else.
+func newFront(s *supervisor) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/demo/", newControls(s))
+	mux.Handle("/static/", staticFiles)
+	mux.Handle("/", newBalancer(s))
+	return secured(mux)
+}

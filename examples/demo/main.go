@@ -1,0 +1,99 @@
+// Command demo shows what sessions in MongoDB promise: it starts a database, two replicas of a small web app and a
+// load balancer, each a process or a listener of its own, and prints the address to open.
+//
+//	go run -C examples/demo .           a page to play with; Ctrl-C ends it
+//	go run -C examples/demo . -check    plays the story by itself, a line for each promise; exits 1 if one is broken
+//
+// It needs nothing but Go: the database is MONGO_URI's, a mongod, a container or else embedded, whatever is there.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("demo: ")
+	if err := run(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run does what this process is for. The replicas and the database are this program too: see startProcess.
+func run() error {
+	switch os.Getenv(roleVar) {
+	case roleDatabase:
+		return runDatabase(withParent())
+	case roleReplica:
+		return runReplica(withParent())
+	}
+	addr := flag.String("addr", "", "serve at this `host:port`, by default localhost:8080 or the next free port;\n"+
+		"whoever reaches it can kill the replicas: that is what the demo is for")
+	check := flag.Bool("check", false, "play the story, print a line for each promise and exit 1 if one is broken")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; -h lists the flags", flag.Arg(0))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if *check && *addr == "" {
+		*addr = "127.0.0.1:0"
+	}
+	return serve(whileParentLives(ctx), *addr, *check)
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// serve runs the demo until ctx is done, or the check until it has ended.
+func serve(ctx context.Context, addr string, check bool) (err error) {
+	lns, url, err := listen(addr)
+	if err != nil {
+		return err
+	}
+	s, err := startSupervisor(ctx, url, check)
+	if err != nil {
+		closeAll(lns)
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
+		return err
+	}
+	stopFront := serveFront(lns, newFront(s))
+	// Replicas first: while they end, the front answers that they are down.
+	defer stopFront()
+	defer s.stop()
+	if check {
+		return runCheck(ctx, url, s)
+	}
+	fmt.Printf("\n  Two replicas and a balancer, on %s.\n  Open %s\n\n  Ctrl-C stops it all.\n\n", s.server.Engine, url)
+	<-ctx.Done()
+	return nil
+}
+
+// whileParentLives ends with the process that started this one too: go run passes Ctrl-C on, but when it is killed
+// itself, it tells nobody.
+func whileParentLives(ctx context.Context) context.Context {
+	parent := os.Getppid()
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		tick := time.NewTicker(500 * time.Millisecond)
+		defer tick.Stop()
+		for os.Getppid() == parent {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+		cancel()
+	}()
+	return ctx
+}

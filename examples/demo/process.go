@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// roleVar tells a process of this program what it is for; the one that a person starts has none.
+const (
+	roleVar      = "DEMO_ROLE"
+	roleDatabase = "database"
+	roleReplica  = "replica"
+)
+
+const stopTimeout = 5 * time.Second
+
+// process is a child. Its standard input is its leash: nothing is ever written there, and when it ends, because this
+// process closed it or was killed, the child goes.
+type process struct {
+	cmd   *exec.Cmd
+	leash io.Closer
+	ended chan struct{}
+}
+
+// startProcess runs this program in a role, and returns when the child has printed hello: one line of JSON that says
+// that it is ready.
+func startProcess(ctx context.Context, role string, hello any, env ...string) (*process, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(append(os.Environ(), env...), roleVar+"="+role)
+	cmd.Stderr = os.Stderr
+	leash, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, leash: leash, ended: make(chan struct{})}
+	stop := context.AfterFunc(ctx, func() { leash.Close() })
+	err = json.NewDecoder(out).Decode(hello)
+	go func() {
+		_ = cmd.Wait() // how it ended is on the standard error
+		close(p.ended)
+	}()
+	if !stop() {
+		err = errors.Join(ctx.Err(), err)
+	}
+	if err != nil {
+		p.stop()
+		return nil, fmt.Errorf("the %s did not start: %w", role, err)
+	}
+	return p, nil
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// kill ends the child as a crash would: nothing of it gets a chance to tidy up.
+func (p *process) kill() { _ = p.cmd.Process.Kill() }
+
+// stop lets the child end by itself, and returns when it has.
+func (p *process) stop() {
+	p.leash.Close()
+	select {
+	case <-p.ended:
+	case <-time.After(stopTimeout):
+		p.kill()
+		<-p.ended
+	}
+}
+
+// withParent returns a child's context, which ends with its leash.
+func withParent() context.Context {
+	// A Ctrl-C goes to the whole group: it is the parent that says when and in which order to go.
+	signal.Ignore(os.Interrupt, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	return ctx
+}
+
+func printHello(hello any) error { return json.NewEncoder(os.Stdout).Encode(hello) }

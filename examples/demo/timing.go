@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/session"
+)
+
+// Each response of a replica tells who answered and which calls of the session store it took. Browsers show the
+// second header in their network panel.
+const (
+	replicaHeader = "X-Demo-Replica"
+	timingHeader  = "Server-Timing"
+)
+
+// timing collects the store calls of one request.
+type timing struct {
+	mu    sync.Mutex
+	items []string
+}
+
+type timingKey struct{}
+
+// observe is the session library's observer: it gets the request's context.
+func observe(ctx context.Context, e session.Event) {
+	t, ok := ctx.Value(timingKey{}).(*timing)
+	if !ok || e.Name == "stranger" || e.Name == "lost" {
+		return // not a call of the store
+	}
+	item := fmt.Sprintf("%s;dur=%.2f", e.Name, float64(e.Duration)/float64(time.Millisecond))
+	if e.Err != nil {
+		item += `;desc="failed"`
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.items = append(t.items, item)
+}
+
+func (t *timing) header() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.Join(t.items, ", ")
+}
+
+// timed goes outside Wrap, so that it sees the commit, which is before the first byte of the response.
+func timed(replica string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t := new(timing)
+		w.Header().Set(replicaHeader, replica)
+		tw := &timedWriter{ResponseWriter: w, timing: t}
+		next.ServeHTTP(tw, r.WithContext(context.WithValue(r.Context(), timingKey{}, t)))
+		tw.tell()
+	})
+}
+
+type timedWriter struct {
+	http.ResponseWriter
+	timing *timing
+	told   bool
+}
+
+func (w *timedWriter) tell() {
+	if w.told {
+		return
+	}
+	w.told = true
+	if h := w.timing.header(); h != "" {
+		w.Header().Set(timingHeader, h)
+	}
+}
+
+func (w *timedWriter) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		w.tell()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *timedWriter) Write(b []byte) (int, error) {
+	w.tell()
+	return w.ResponseWriter.Write(b)
+}

@@ -1,0 +1,212 @@
+package browser_test
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+const demoFolder = "../../examples/demo"
+
+var picture = flag.String("picture", "", "write the README's picture to this `file`")
+
+// suite is what the tests share.
+var suite struct {
+	chromium string
+	url      string // of the demo
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code, err := runSuite(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "FAIL:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runSuite(m *testing.M) (code int, err error) {
+	if suite.chromium, err = findChromium(); err != nil {
+		return 1, err
+	}
+	dir, err := os.MkdirTemp("", "browser-*")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "demo")
+	if out, err := exec.Command("go", "build", "-C", demoFolder, "-o", binary, ".").CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("the demo does not build: %w\n%s", err, out)
+	}
+	demo := exec.Command(binary, "-addr", "127.0.0.1:0")
+	demo.Stderr = os.Stderr
+	stdout, err := demo.StdoutPipe()
+	if err != nil {
+		return 1, err
+	}
+	if err := demo.Start(); err != nil {
+		return 1, err
+	}
+	for lines := bufio.NewScanner(stdout); suite.url == "" && lines.Scan(); {
+		_, suite.url, _ = strings.Cut(lines.Text(), "Open ")
+	}
+	go io.Copy(io.Discard, stdout)
+	if suite.url == "" {
+		return 1, fmt.Errorf("the demo printed no address: %w", demo.Wait())
+	}
+	code = m.Run()
+	_ = demo.Process.Signal(os.Interrupt)
+	return code, demo.Wait()
+}
+
+// findChromium never skips: a run without a browser has shown nothing.
+func findChromium() (string, error) {
+	names := []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"}
+	if given := os.Getenv("CHROMIUM"); given != "" {
+		names = []string{given}
+	}
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("there is no browser (looked for %s): install chromium, or set CHROMIUM to its path", strings.Join(names, ", "))
+}
+
+// profile is a browser with a folder of its own, and one page.
+type profile struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// newProfile opens a browser. When the test ends it closes it, and fails if the page's console showed an error.
+func newProfile(t *testing.T) *profile {
+	t.Helper()
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(suite.chromium),
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-sync", true),
+		chromedp.WindowSize(1440, 900),
+	)
+	if os.Geteuid() == 0 {
+		opts = append(opts, chromedp.NoSandbox)
+	}
+	ctx, expire := context.WithTimeout(context.Background(), time.Minute)
+	ctx, stop := chromedp.NewExecAllocator(ctx, opts...)
+	ctx, cancel := chromedp.NewContext(ctx)
+	p := &profile{t: t, ctx: ctx}
+	messages := chromedp.Console(ctx)
+	listened := make(chan struct{})
+	go func() {
+		defer close(listened)
+		for m, err := range messages {
+			if err != nil {
+				return // the browser is closed
+			}
+			if complains(m) {
+				t.Errorf("the console: %s: %s %s", m.Type, m.Text, m.URL)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		stop()
+		expire()
+		<-listened
+	})
+	p.do(chromedp.Navigate("about:blank"))
+	return p
+}
+
+// complains tells an error or a warning, but for that the page itself was answered 503 or 502: the tests ask for it.
+func complains(m chromedp.ConsoleMessage) bool {
+	asked := strings.Contains(m.Text, "status of 502") || strings.Contains(m.Text, "status of 503")
+	switch m.Type {
+	case "error", "warning", "assert", chromedp.ConsoleException:
+		return !asked
+	}
+	return false
+}
+
+func (p *profile) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, steps...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// get runs an action that gives something.
+func get[T any](p *profile, a chromedp.Action[T]) T {
+	p.t.Helper()
+	v, err := chromedp.Run(p.ctx, a)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return v
+}
+
+func (p *profile) open() { p.t.Helper(); p.do(chromedp.Navigate(suite.url)) }
+
+// click presses a control and waits for the page that follows.
+func (p *profile) click(selector string) {
+	p.t.Helper()
+	if _, err := chromedp.RunResponse(p.ctx, chromedp.Click(chromedp.CSS(selector))); err != nil {
+		p.t.Fatalf("%s: %v", selector, err)
+	}
+}
+
+func (p *profile) signIn(name string) {
+	p.t.Helper()
+	p.open()
+	p.do(chromedp.SendKeys(chromedp.CSS("#user"), name))
+	p.click("#sign-in")
+	p.shows("Signed in as " + name)
+}
+
+func (p *profile) text() string {
+	p.t.Helper()
+	return get(p, chromedp.Evaluate[string]("document.body.innerText"))
+}
+
+// shows waits until the page says something: pages go on by themselves after an outage, and then the wait begins
+// anew.
+func (p *profile) shows(text string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
+	defer cancel()
+	for {
+		_, err := chromedp.Run(ctx, chromedp.PollFunction[bool]("(text) => document.body && document.body.innerText.includes(text)",
+			chromedp.WithPollingArgs(text)))
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			p.t.Fatalf("the page does not say %q: %v\n%s", text, err, p.text())
+		}
+	}
+}
+
+func (p *profile) hides(text string) {
+	p.t.Helper()
+	if all := p.text(); strings.Contains(all, text) {
+		p.t.Fatalf("the page says %q:\n%s", text, all)
+	}
+}
+
+// evaluate returns what a script gives.
+func evaluate[T any](p *profile, script string) T {
+	p.t.Helper()
+	return get(p, chromedp.Evaluate[T](script))
+}

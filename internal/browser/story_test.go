@@ -1,0 +1,154 @@
+package browser_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/storage"
+	"github.com/chromedp/chromedp"
+)
+
+func TestSignedInThroughKillsOfBothReplicas(t *testing.T) {
+	p := newProfile(t)
+	p.signIn("Ann")
+	p.click("button[value=Bread]")
+	p.click("button[value=Bread]")
+	p.click("#add-one")
+	const pids = `[...document.querySelectorAll("[data-replica] [data-status]")].map((e) => e.textContent)`
+	before := evaluate[[]string](p, pids)
+	p.click("#kill-both")
+	p.shows("Both replicas are down")
+	p.shows("Everything is up again") // by itself
+	p.shows("Signed in as Ann")
+	p.shows("Bread × 2")
+	after := evaluate[[]string](p, pids)
+	if len(before) != 2 || len(after) != 2 || before[0] == after[0] || before[1] == after[1] {
+		t.Errorf("the replicas before: %q, after: %q", before, after)
+	}
+	if n := evaluate[string](p, `document.getElementById("count").textContent`); n != "1" {
+		t.Errorf("the counter is %s, want 1", n)
+	}
+}
+
+func TestOneReplicaKilledTheOtherAnswers(t *testing.T) {
+	p := newProfile(t)
+	p.signIn("Abe")
+	p.click("[data-replica=A] button")
+	p.shows("replica B")
+	p.shows("dead, to be started again")
+	p.shows("Signed in as Abe")
+	p.do(chromedp.WaitNotPresent(chromedp.CSS("[data-replica].down"))) // the live part saw it come back
+}
+
+func TestDatabaseAwayIsSaidAndSignsNobodyOut(t *testing.T) {
+	p := newProfile(t)
+	p.signIn("Bob")
+	p.click("#add-one")
+	p.click("#outage")
+	p.shows("The database does not answer")
+	p.shows("you stay signed in")
+	for _, scheme := range []string{"light", "dark"} {
+		p.look(scheme, 375)
+		p.checkFit(375)
+		p.checkContrast(scheme)
+		p.save("outage-375-"+scheme+".png", get(p, chromedp.CaptureScreenshot()))
+	}
+	p.shows("Everything is up again")
+	p.shows("Signed in as Bob")
+}
+
+func TestOneProfileEndsTheOther(t *testing.T) {
+	laptop, phone := newProfile(t), newProfile(t)
+	laptop.signIn("Cleo")
+	phone.signIn("Cleo")
+	laptop.open()
+	if n := evaluate[int](laptop, `document.querySelectorAll(".devices li").length`); n != 2 {
+		t.Fatalf("%d devices, want 2", n)
+	}
+	laptop.click(".devices form button")
+	laptop.shows("That device is signed out")
+	laptop.shows("Signed in as Cleo")
+	phone.open()
+	phone.hides("Signed in as")
+
+	phone.signIn("Cleo")
+	laptop.open()
+	laptop.click("#end-others")
+	laptop.shows("All your other devices are signed out")
+	phone.open()
+	phone.hides("Signed in as")
+	laptop.open()
+	laptop.shows("Signed in as Cleo")
+}
+
+func (p *profile) cookies() []*network.Cookie {
+	p.t.Helper()
+	all, err := chromedp.CallBrowser(p.ctx, storage.GetCookies, storage.GetCookiesParams{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return all.Cookies
+}
+
+func TestCookieAsTheBrowserStoredItAndSignOut(t *testing.T) {
+	p := newProfile(t)
+	p.open()
+	if all := p.cookies(); len(all) != 0 {
+		t.Fatalf("%d cookies for a visitor for whom nothing is stored", len(all))
+	}
+	p.signIn("Dora")
+	all := p.cookies()
+	if len(all) != 1 {
+		t.Fatalf("%d cookies, want 1", len(all))
+	}
+	c := all[0]
+	if c.Name != "__Host-session" || !c.Secure || !c.HTTPOnly || c.SameSite != network.CookieSameSiteLax ||
+		c.Path != "/" || c.Domain != "127.0.0.1" || c.PartitionKey != nil {
+		t.Errorf("%+v", *c)
+	}
+	if days := time.Until(time.Unix(int64(c.Expires), 0)).Hours() / 24; math.Abs(days-30) > 0.01 {
+		t.Errorf("it lasts for %.2f days, want 30", days)
+	}
+	if script := evaluate[string](p, "document.cookie"); script != "" {
+		t.Errorf("scripts see %q", script)
+	}
+	if p.hides(c.Value); len(c.Value) < 100 {
+		t.Errorf("a value of %d bytes", len(c.Value))
+	}
+	p.click("#sign-out")
+	p.shows("You are signed out")
+	p.hides("Signed in as")
+	if all := p.cookies(); len(all) != 0 {
+		t.Errorf("%d cookies after the sign-out", len(all))
+	}
+}
+
+func TestWorksWithoutScript(t *testing.T) {
+	p := newProfile(t)
+	if _, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	text := func(selector string) string { return get(p, chromedp.TextContent(chromedp.CSS(selector))) }
+	p.open()
+	p.do(chromedp.SendKeys(chromedp.CSS("#user"), "Emil"))
+	p.click("#sign-in")
+	if who := text(".who"); who != "Signed in as Emil" {
+		t.Errorf("the page says %q", who)
+	}
+	p.click("#add-one")
+	p.click("button[value=Tea]")
+	if n, cart := text("#count"), text("#cart"); n != "1" || cart != "Tea × 1" {
+		t.Errorf("the counter is %q, the cart %q", n, cart)
+	}
+	if costs := text("#cost-list"); !strings.Contains(costs, "POST /cart") {
+		t.Errorf("the list of costs: %q", costs)
+	}
+	p.click("#sign-out")
+	if says := text("#session .notice"); !strings.Contains(says, "You are signed out") {
+		t.Errorf("the page says %q", says)
+	}
+}
