@@ -30,6 +30,7 @@ type Store struct {
 	coll    *mongo.Collection
 	client  *mongo.Client // nil: the caller's own
 	flight  atomic.Int64
+	batches batcher
 	sweeper sweeper
 }
 
@@ -44,6 +45,7 @@ type config struct {
 	indexes              bool
 	log                  *slog.Logger
 	maxFlight            int64
+	batched              bool
 	faults               []error
 }
 
@@ -208,6 +210,9 @@ func (s *Store) start(ctx context.Context, timeout time.Duration) error {
 	if err := s.coll.Database().Client().Ping(ctx, readpref.Primary()); err != nil {
 		return err
 	}
+	if s.batched {
+		s.batched = !s.onMongos(ctx)
+	}
 	sweeps := s.expiry == ExpirySweep
 	if s.indexes {
 		var err error
@@ -219,6 +224,12 @@ func (s *Store) start(ctx context.Context, timeout time.Duration) error {
 		s.sweeper.start(s)
 	}
 	return nil
+}
+
+func (s *Store) onMongos(ctx context.Context) bool {
+	var hello struct{ Msg string }
+	err := s.coll.Database().RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello)
+	return err != nil || hello.Msg == "isdbgrid"
 }
 
 // Collection returns the collection, to count or to look through. What it
@@ -241,6 +252,13 @@ func (s *Store) Close(ctx context.Context) error {
 
 // Load implements [session.Store].
 func (s *Store) Load(ctx context.Context, id session.ID) (*session.Record, error) {
+	if s.batched {
+		return s.loadBatched(ctx, id)
+	}
+	return s.loadAlone(ctx, id)
+}
+
+func (s *Store) loadAlone(ctx context.Context, id session.ID) (*session.Record, error) {
 	var raw bson.Raw
 	err := s.repeat(ctx, func() (err error) {
 		raw, err = s.coll.FindOne(ctx, filterID(id)).Raw()

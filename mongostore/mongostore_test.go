@@ -40,6 +40,61 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) session.Store { return open(t, testserver.Collection(t)) })
 }
 
+func TestStoreWithBatchedLoads(t *testing.T) {
+	storetest.Run(t, func(t testing.TB) session.Store {
+		return open(t, testserver.Collection(t), mongostore.WithBatchedLoads())
+	})
+}
+
+// Many loads at a time share commands; each gets its own record, no older than
+// its call, and leaves when its own time is up.
+func TestBatchedLoadsAreFresh(t *testing.T) {
+	var mu sync.Mutex
+	finds := 0
+	monitor := &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.CommandName == "find" {
+			finds++
+		}
+	}}
+	store := open(t, testserver.Collection(t, options.Client().SetMonitor(monitor)), mongostore.WithBatchedLoads())
+	const readers, rounds = 64, 20
+	for i := range readers / 2 {
+		require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: session.ID{byte(i)}}}))
+	}
+	var wg sync.WaitGroup
+	for i := range readers {
+		wg.Go(func() {
+			id := session.ID{byte(i)} // half of them are not there
+			for n := range int64(rounds) {
+				ctx, cancel := context.WithCancel(background)
+				if n%7 == 3 {
+					cancel()
+				}
+				if i < readers/2 {
+					v := map[string]session.Value{"n": {Data: []byte("1"), Version: n + 1}}
+					if err := store.Update(background, id, &session.Change{Set: v}); err != nil {
+						t.Error(err)
+					}
+				}
+				rec, err := store.Load(ctx, id)
+				switch {
+				case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+				case i >= readers/2 && errors.Is(err, session.ErrNotFound):
+				case i < readers/2 && err == nil && rec.ID == id && rec.Values["n"].Version == n+1:
+				default:
+					t.Errorf("reader %d, round %d: %+v, %v", i, n, rec, err)
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%d loads by %d find commands", readers*rounds, finds)
+	require.Less(t, finds, readers*rounds)
+}
+
 func TestOpenRefusesBadInput(t *testing.T) {
 	const password = "hunter2/&@secret"
 	escaped := url.QueryEscape(password)
