@@ -298,9 +298,16 @@ func (s *Session) commitFinal(ctx context.Context) error {
 	defer s.mu.Unlock()
 	s.answered = true
 	if s.changesToken() && ctx.Err() != nil {
-		return fmt.Errorf("%w: the client is gone", ErrUndeliverable)
+		return fmt.Errorf("%w: the client is gone", s.undeliverable(ctx))
 	}
 	return s.commit(ctx)
+}
+
+// undeliverable stores nothing of a change whose cookie cannot reach the
+// client, but that a session was to end.
+func (s *Session) undeliverable(ctx context.Context) error {
+	s.pend = pending{destroy: s.pend.destroy, detached: s.pend.destroy && s.pend.detached}
+	return errors.Join(ErrUndeliverable, s.commit(ctx))
 }
 
 // end commits what came after the first byte, where that is still possible, and
@@ -312,13 +319,11 @@ func (s *Session) end(ctx context.Context, late bool) error {
 	if !late {
 		return nil
 	}
-	at := s.pend.at
-	var undeliverable error
+	at, commit := s.pend.at, s.commit
 	if s.changesToken() {
-		undeliverable = ErrUndeliverable
-		s.pend = pending{destroy: s.pend.destroy, detached: s.pend.destroy && s.pend.detached}
+		commit = s.undeliverable
 	}
-	if err := errors.Join(undeliverable, s.commit(ctx)); err != nil {
+	if err := commit(ctx); err != nil {
 		return fmt.Errorf("%w (%s)", err, at)
 	}
 	return nil

@@ -357,6 +357,8 @@ func TestClientGone(t *testing.T) {
 	_, n, _ = v.see(a)
 	require.Equal(t, 5, n, "a token that nobody gets must not replace the one that somebody has")
 	require.Contains(t, log.String(), "the client is gone")
+	leave(func(s *session.Session) { s.Destroy(); color.Set(s, "bye") })
+	require.Zero(t, store.Len(), "signed out, although nobody sees the farewell")
 }
 
 func TestHijack(t *testing.T) {
