@@ -130,3 +130,36 @@ func TestDestroyAndRevokeWithLostReplies(t *testing.T) {
 	}
 	require.Equal(t, "", v.user(a))
 }
+
+// The renewal of a request was applied and its reply lost; then a twin joined it
+// and renewed again. The first one cannot say that nothing was stored.
+func TestARenewalThatWasRenewedAgainIsUncertain(t *testing.T) {
+	store := &faulty{Store: memstore.New()}
+	a, v := newApp(t, newManager(t, store)), newVisitor(t)
+	request(v, a, func(s *session.Session) { color.Set(s, "red") })
+	cookie := v.cookies(a)
+	late := newManager(t, &afterUpdate{store, func() {
+		v.login(a, "ann")
+		request(v, a, (*session.Session).Renew)
+	}})
+	s := must(late.Load(background, []*http.Cookie{must(http.ParseCookie(cookie))[0]}))
+	s.SetUser("ann")
+	color.Set(s, "blue")
+	require.ErrorIs(t, s.Save(background), session.ErrUncertain)
+	_, _, col := v.see(a)
+	require.Equal(t, "blue", col, "it was applied")
+}
+
+// afterUpdate lets others act between a write and the loss of its reply.
+type afterUpdate struct {
+	session.Store
+	then func()
+}
+
+func (u *afterUpdate) Update(ctx ctxT, id session.ID, ch *session.Change) error {
+	if err := u.Store.Update(ctx, id, ch); err != nil {
+		return err
+	}
+	u.then()
+	return fmt.Errorf("reply lost: %w", session.ErrUncertain)
+}

@@ -104,7 +104,8 @@ func WithMaxSize(bytes int) Option {
 }
 
 // WithMaxPerUser bounds the live sessions of a user, 1 to 10,000: a sign-in
-// ends those least recently seen beyond n. Unbounded by default.
+// ends those least recently seen beyond n. Of sign-ins at the same instant one
+// more may stay, until the next. Unbounded by default.
 func WithMaxPerUser(n int) Option {
 	return func(c *config) {
 		c.maxPerUser = n

@@ -392,6 +392,7 @@ func (s *Session) renew(ctx context.Context) (*Record, secret, error) {
 	ch.refresh(s.nextInfo(rec.Info))
 	ch.If.Verifier = s.secret.verifier()
 	ch.Verifier, ch.Salt, ch.Renewed = next.verifier(), salt, m.milli()
+	uncertain := false
 	for try := 0; ; try++ {
 		err := m.store.Update(ctx, rec.ID, ch)
 		if err == nil {
@@ -401,6 +402,7 @@ func (s *Session) renew(ctx context.Context) (*Record, secret, error) {
 		if !isLost(err) {
 			return nil, secret{}, err
 		}
+		uncertain = uncertain || errors.Is(err, ErrUncertain)
 		found, lerr := m.store.Load(ctx, rec.ID)
 		switch {
 		case lerr != nil:
@@ -408,7 +410,11 @@ func (s *Session) renew(ctx context.Context) (*Record, secret, error) {
 		case bytes.Equal(found.Salt, salt):
 			return found, next, nil // it was applied, the reply was lost
 		case !bytes.Equal(found.Verifier, ch.If.Verifier):
-			return s.join(ctx, found, user)
+			rec, next, err := s.join(ctx, found, user)
+			if uncertain && errors.Is(err, ErrConflict) {
+				err = ErrUncertain // it was applied, perhaps, and then renewed again
+			}
+			return rec, next, err
 		case !pause(ctx, try, time.Second):
 			return nil, secret{}, err
 		}
@@ -550,7 +556,9 @@ func (s *Session) replaced(rec *Record) []ID {
 	return ids
 }
 
-// cap ends what a user has beyond the maximum, least recently seen first.
+// cap ends what a user has beyond the maximum, least recently seen first. It
+// counts the sign-ins before this one alone, so that two at once do not end
+// each other.
 func (m *Manager) cap(ctx context.Context, rec *Record) error {
 	if m.maxPerUser == 0 {
 		return nil
@@ -559,7 +567,9 @@ func (m *Manager) cap(ctx context.Context, rec *Record) error {
 	if err != nil {
 		return err
 	}
-	infos = slices.DeleteFunc(infos, func(i Info) bool { return i.ID == rec.ID })
+	infos = slices.DeleteFunc(infos, func(i Info) bool {
+		return cmp.Or(i.LoggedIn.Compare(rec.LoggedIn), bytes.Compare(i.ID[:], rec.ID[:])) >= 0
+	})
 	for _, i := range infos[min(len(infos), m.maxPerUser-1):] {
 		if err := m.store.Delete(ctx, i.ID); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -211,4 +212,38 @@ func TestARevokedSignInTakesItsRecordBack(t *testing.T) {
 	require.Equal(t, 1, store.Store.(*memstore.Store).Len(), "the marker alone")
 	store.fail("Delete", errDown)
 	require.Equal(t, 503, signIn())
+}
+
+// Sign-ins at the same time do not end each other; the next one ends both.
+func TestMaxPerUserOfSignInsAtOnce(t *testing.T) {
+	for range 5 {
+		store := &meeting{Store: memstore.New()}
+		store.met.Add(2)
+		a := newApp(t, newManager(t, store, session.WithMaxPerUser(1)))
+		one, two := newVisitor(t), newVisitor(t)
+		done := make(chan answer)
+		signIn := func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SetUser("ann") }
+		for _, v := range []*visitor{one, two} {
+			go func() { done <- v.try(a, signIn) }()
+		}
+		require.Equal(t, 200, (<-done).StatusCode)
+		require.Equal(t, 200, (<-done).StatusCode)
+		require.Contains(t, one.user(a)+two.user(a), "ann", "they ended each other")
+		store.met.Add(1)
+		newVisitor(t).login(a, "ann")
+		require.Empty(t, one.user(a)+two.user(a))
+	}
+}
+
+// meeting lets two Lists answer only when both have been asked.
+type meeting struct {
+	session.Store
+	met sync.WaitGroup
+}
+
+func (m *meeting) List(ctx ctxT, user string) ([]session.Info, error) {
+	infos, err := m.Store.List(ctx, user)
+	m.met.Done()
+	m.met.Wait()
+	return infos, err
 }

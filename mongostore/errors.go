@@ -108,15 +108,18 @@ func passing(err error) bool {
 	if errors.As(err, &labeled) && (labeled.HasErrorLabel("RetryableWriteError") || labeled.HasErrorLabel("NetworkError")) {
 		return true
 	}
+	// The driver's error for a pool that was cleared is not exported, and where
+	// the driver wraps it, it does not try again itself.
+	var cleared interface{ Retryable() bool }
+	if errors.As(err, &cleared) && cleared.Retryable() {
+		return true
+	}
 	var server mongo.ServerError
 	if errors.As(err, &server) {
 		return hasCode(server, passingCodes...)
 	}
-	// The driver's error for a pool that was cleared is not exported, and where
-	// the driver wraps it, it does not try again itself.
-	var cleared interface{ Retryable() bool }
 	var conn topology.ConnectionError
-	return mongo.IsNetworkError(err) || errors.As(err, &cleared) && cleared.Retryable() || errors.As(err, &conn)
+	return mongo.IsNetworkError(err) || errors.As(err, &conn)
 }
 
 func parseURI(uri string) (*connstring.ConnString, error) {

@@ -16,3 +16,6 @@ func Unopened(coll *mongo.Collection, maxFlight int64) *Store {
 
 // Redact is how errors are freed of what is secret in the URI.
 var Redact = redact
+
+// Passing tells whether an operation is worth another try.
+var Passing = passing

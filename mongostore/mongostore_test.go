@@ -396,3 +396,27 @@ func TestNoSecretInErrors(t *testing.T) {
 		require.True(t, strings.Contains(text, "is wrong"), text)
 	}
 }
+
+// clearedPool looks like the driver's own error, which is not exported.
+type clearedPool struct{}
+
+func (clearedPool) Error() string   { return "connection pool was cleared" }
+func (clearedPool) Retryable() bool { return true }
+
+func TestErrorsWorthAnotherTry(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{clearedPool{}, true},
+		{mongo.CommandError{Wrapped: clearedPool{}}, true},
+		{mongo.CommandError{Code: 10107}, true},
+		{mongo.CommandError{Code: 13}, false},
+		{mongo.CommandError{Labels: []string{"NetworkError"}}, true},
+		{mongo.WriteException{WriteConcernError: &mongo.WriteConcernError{Code: 64}}, true},
+		{mongo.WriteException{WriteErrors: []mongo.WriteError{{Code: 11000}}}, false},
+		{context.Canceled, false},
+	} {
+		require.Equal(t, c.want, mongostore.Passing(c.err), "%#v", c.err)
+	}
+}
