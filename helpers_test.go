@@ -135,7 +135,9 @@ func newVisitor(t testing.TB) *visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	v := &visitor{t, http.Client{Jar: jar, Timeout: time.Minute, Transport: &http.Transport{}}}
+	// On a kept connection the transport would repeat, for ever, a request
+	// whose handler a failed assertion has ended.
+	v := &visitor{t, http.Client{Jar: jar, Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}}
 	v.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(v.CloseIdleConnections)
 	return v
