@@ -65,8 +65,9 @@ func (k Key[T]) Pop(s *Session) (T, bool) {
 // [ErrUncertain], the reply was lost; else what the store says. But for
 // ErrUncertain, nothing was stored.
 func (k Key[T]) Update(ctx context.Context, s *Session, f func(T) T) (T, error) {
-	var result T
-	err := s.update(ctx, string(k), reflect.TypeFor[T](), func(old Value, present bool) (Value, error) {
+	var result, zero T
+	var encoded Value
+	stored, err := s.update(ctx, string(k), reflect.TypeFor[T](), func(old Value, present bool) (Value, error) {
 		var v T
 		if present {
 			if err := s.m.decodeValue(old, &v); err != nil {
@@ -74,10 +75,16 @@ func (k Key[T]) Update(ctx context.Context, s *Session, f func(T) T) (T, error) 
 			}
 		}
 		result = f(v)
-		return s.m.encode(result)
+		var err error
+		encoded, err = s.m.encode(result)
+		return encoded, err
 	})
+	if err == nil && stored.Version != encoded.Version {
+		// An earlier run of f was stored after all, when its reply was lost.
+		result = zero
+		err = s.m.decodeValue(stored, &result)
+	}
 	if err != nil {
-		var zero T
 		return zero, err
 	}
 	return result, nil

@@ -163,3 +163,69 @@ func (u *afterUpdate) Update(ctx ctxT, id session.ID, ch *session.Change) error 
 	u.then()
 	return fmt.Errorf("reply lost: %w", session.ErrUncertain)
 }
+
+// A server may apply a write long after its connection has died, when the
+// Update has read back that it was not applied and tried again.
+func TestAnUpdateAppliedLateIsNotAppliedTwice(t *testing.T) {
+	for name, after := range map[string]func(land func()){
+		"before the next try":  func(land func()) { land() },
+		"and then overwritten": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inner := memstore.New()
+			store := &lateStore{Store: inner, land: after}
+			m := newManager(t, store)
+			v, a := newVisitor(t), newApp(t, m)
+			request(v, a, func(s *session.Session) { visits.Set(s, 1) })
+			other := newApp(t, newManager(t, inner))
+			store.other = func() {
+				bare(t).do(other, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+					must(visits.Update(r.Context(), s, func(n int) int { return n + 10 }))
+				}, "Cookie", v.cookies(a))
+			}
+			store.armed = true
+			runs := 0
+			var got int
+			var err error
+			request(v, a, func(s *session.Session) {
+				got, err = visits.Update(background, s, func(n int) int { runs++; return n + runs })
+			})
+			_, n, _ := v.see(a)
+			if after != nil {
+				require.NoError(t, err)
+				require.Equal(t, "2 2", fmt.Sprint(got, " ", n), "the first run's value, once")
+				return
+			}
+			require.ErrorIs(t, err, session.ErrUncertain)
+			require.Equal(t, 12, n)
+		})
+	}
+}
+
+// lateStore applies the first Update only after it has been read back and tried
+// again.
+type lateStore struct {
+	session.Store
+	armed bool
+	late  func()
+	land  func(land func())
+	other func()
+}
+
+func (s *lateStore) Update(ctx ctxT, id session.ID, ch *session.Change) error {
+	if !s.armed {
+		return s.Store.Update(ctx, id, ch)
+	}
+	if s.late == nil {
+		s.late = func() { _ = s.Store.Update(background, id, ch) }
+		return fmt.Errorf("connection died: %w", session.ErrUncertain)
+	}
+	s.armed = false
+	if s.land != nil {
+		s.land(s.late)
+	} else {
+		s.late()
+		s.other()
+	}
+	return s.Store.Update(ctx, id, ch)
+}

@@ -178,7 +178,8 @@ func (s *Session) Discard() {
 // Save stores the changes now: before a side effect that must not happen
 // without them, in a WebSocket or an event stream, in a job. It judges the
 // limits anew and records activity. After a failure the changes are still
-// pending.
+// pending. With none it need not ask the store, so that it may not notice a
+// session that others have ended; Reload does.
 //
 // Errors: [ErrNotFound], the session has ended; [ErrConflict],
 // [ErrSuperseded], [ErrRevoked], [ErrCrossSite], [ErrTooLarge],

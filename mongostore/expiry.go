@@ -56,15 +56,30 @@ func (s *Store) ensureIndexes(ctx context.Context) (sweeps bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if s.expiry == ExpirySweep || s.expiry == ExpiryNone {
-		return s.expiry == ExpirySweep, nil
+	switch s.expiry {
+	case ExpiryNone:
+		return false, nil
+	case ExpirySweep:
+		return true, s.ensureExpires(ctx)
 	}
 	err = s.ensureTTL(ctx)
 	if notImplemented(err) && s.expiry == ExpiryAuto {
 		s.log.InfoContext(ctx, "mongostore: this server has no TTL indexes, expired sessions are swept instead")
-		return true, nil
+		return true, s.ensureExpires(ctx)
 	}
 	return false, err
+}
+
+// ensureExpires makes the index that a sweep reads. A TTL index of our name
+// does as well.
+func (s *Store) ensureExpires(ctx context.Context) error {
+	err := s.ensure(ctx, mongo.IndexModel{Keys: bson.D{{Key: fieldExpires, Value: 1}}, Options: options.Index().SetName(indexTTL)})
+	if conflicts(err) {
+		if _, ours := s.conflicting(ctx); ours {
+			return nil
+		}
+	}
+	return err
 }
 
 func (s *Store) ensure(ctx context.Context, index mongo.IndexModel) error {
@@ -73,14 +88,13 @@ func (s *Store) ensure(ctx context.Context, index mongo.IndexModel) error {
 }
 
 // ensureTTL makes the TTL index, or gives one of our name that an older
-// setting left the margin of today.
+// setting or a sweep left the margin of today.
 func (s *Store) ensureTTL(ctx context.Context) error {
 	err := s.ensure(ctx, mongo.IndexModel{
 		Keys:    bson.D{{Key: fieldExpires, Value: 1}},
 		Options: options.Index().SetName(indexTTL).SetExpireAfterSeconds(ttlMargin),
 	})
-	var server mongo.ServerError
-	if !errors.As(err, &server) || !hasCode(server, codeIndexOptionsConflict, codeIndexKeySpecConflict) {
+	if !conflicts(err) {
 		return err
 	}
 	name, ours := s.conflicting(ctx)
@@ -91,6 +105,11 @@ func (s *Store) ensureTTL(ctx context.Context) error {
 		{Key: "collMod", Value: s.coll.Name()},
 		{Key: "index", Value: bson.D{{Key: "name", Value: indexTTL}, {Key: "expireAfterSeconds", Value: ttlMargin}}},
 	}).Err()
+}
+
+func conflicts(err error) bool {
+	var server mongo.ServerError
+	return errors.As(err, &server) && hasCode(server, codeIndexOptionsConflict, codeIndexKeySpecConflict)
 }
 
 // conflicting finds the index in the way, and tells whether it is of our name
@@ -104,7 +123,7 @@ func (s *Store) conflicting(ctx context.Context) (name string, ours bool) {
 	for _, spec := range specs {
 		on := slices.Equal(spec.KeysDocument, wanted)
 		if on || spec.Name == indexTTL {
-			return spec.Name, on && spec.Name == indexTTL && spec.ExpireAfterSeconds != nil
+			return spec.Name, on && spec.Name == indexTTL
 		}
 	}
 	return "", false

@@ -203,11 +203,7 @@ func (s *Store) start(ctx context.Context, timeout time.Duration) error {
 		SetReadPreference(readpref.Primary()).
 		SetReadConcern(readconcern.Local()).
 		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}))
-	// Not a deadline: see Open.
-	ctx, cancel := context.WithCancel(ctx)
-	defer time.AfterFunc(timeout, cancel).Stop()
-	defer cancel()
-	if err := s.coll.Database().Client().Ping(ctx, readpref.Primary()); err != nil {
+	if err := s.ping(ctx, timeout); err != nil {
 		return err
 	}
 	if s.batched {
@@ -224,6 +220,15 @@ func (s *Store) start(ctx context.Context, timeout time.Duration) error {
 		s.sweeper.start(s)
 	}
 	return nil
+}
+
+// ping is what the timeout bounds; to build an index of a large collection may
+// take longer. It is no deadline: see Open.
+func (s *Store) ping(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer time.AfterFunc(timeout, cancel).Stop()
+	return s.coll.Database().Client().Ping(ctx, readpref.Primary())
 }
 
 func (s *Store) onMongos(ctx context.Context) bool {

@@ -120,7 +120,7 @@ var mutations = []mutation{
 	},
 	{
 		"a late change that is dropped", "middleware.go",
-		"	err := w.s.end(w.r.Context(), late && w.err == nil)\n", "	err := w.s.end(w.r.Context(), false)\n",
+		"	err := w.s.end(w.r.Context(), late && w.err == nil)\n", "	err := w.s.end(w.r.Context(), late && w.err == nil && false)\n",
 		".", "TestLateChanges",
 	},
 	{

@@ -1,0 +1,287 @@
+// Package readme_test holds the documentation to the code: blocks of Go stand
+// in tested files, commands are run somewhere, tables name what is exported,
+// links lead somewhere.
+package readme_test
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/internal/testserver"
+)
+
+func TestMain(m *testing.M) { os.Exit(testserver.Main(m)) }
+
+const root = "../.."
+
+// pages are all that a reader is meant to read.
+func pages(t *testing.T) []string {
+	t.Helper()
+	found, err := filepath.Glob(root + "/*.md")
+	require.NoError(t, err)
+	docs, err := filepath.Glob(root + "/docs/*.md")
+	require.NoError(t, err)
+	return append(found, docs...)
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(data)
+}
+
+// blocks returns the fenced blocks of a language.
+func blocks(text, language string) []string {
+	var found []string
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
+		found = append(found, m[1])
+	}
+	return found
+}
+
+// flat takes the indentation off, and empty lines at the ends.
+func flat(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return "\n" + strings.Join(lines, "\n") + "\n"
+}
+
+// tested returns the Go files of packages that have tests.
+func tested(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != root:
+			return fs.SkipDir
+		case filepath.Ext(path) != ".go":
+			return nil
+		}
+		if tests, _ := filepath.Glob(filepath.Dir(path) + "/*_test.go"); len(tests) > 0 {
+			files[path] = flat(read(t, path))
+		}
+		return nil
+	}))
+	return files
+}
+
+func TestGoBlocksStandInTestedFiles(t *testing.T) {
+	files := tested(t)
+	count := 0
+	for _, page := range pages(t) {
+		for _, block := range blocks(read(t, page), "go") {
+			count++
+			stands := false
+			for _, text := range files {
+				stands = stands || strings.Contains(text, flat(block))
+			}
+			if !stands {
+				t.Errorf("%s: this block is in no tested Go file:\n%s", page, block)
+			}
+		}
+	}
+	require.Greater(t, count, 10)
+}
+
+func TestTheProgramIsTheExample(t *testing.T) {
+	program := blocks(read(t, root+"/README.md"), "go")[0]
+	require.Equal(t, read(t, root+"/examples/minimal/main.go"), program)
+	if lines := strings.Count(program, "\n"); lines > 80 {
+		t.Errorf("the program has %d lines", lines)
+	}
+}
+
+// runs lists the commands of the documentation, and where each is run: a file
+// and what stands in it.
+var runs = map[string][2]string{
+	"go run -C examples/demo .":                               {".ci/run", "go run -C examples/demo . -check"},
+	"go run -C examples/demo . -check":                        {".ci/run", "go run -C examples/demo . -check"},
+	"go test ./...":                                           {".ci/run", "go test -race -shuffle=on"},
+	"bash .ci/run":                                            {".ci/run", "#!/usr/bin/env bash"},
+	`export SESSION_SECRET="$(openssl rand -base64 32)"`:      {"examples/minimal/main_test.go", "func TestCommandsOfTheReadme("},
+	"go run -C examples/minimal .":                            {"examples/minimal/main_test.go", "func TestCommandsOfTheReadme("},
+	"go run -C internal/devmongo . -listen localhost:27017":   {"internal/devmongo/main_test.go", `"-listen", "127.0.0.1:0"`},
+	"DEVMONGO_ENGINE=ferretdb go test ./...":                  {".ci/run", "DEVMONGO_ENGINE=ferretdb tests ferretdb"},
+	"MONGO_URI=mongodb://localhost:27017 go test -race ./...": {".ci/run", "MONGO_URI=mongodb://127.0.0.1:27917 tests secantus"},
+}
+
+func TestCommandsAreRunSomewhere(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, block := range blocks(read(t, page), "sh") {
+			for command := range strings.Lines(block) {
+				command = strings.TrimSpace(command)
+				where, ok := runs[command]
+				if !ok {
+					t.Errorf("%s: nothing runs the command %q", page, command)
+				} else if !strings.Contains(read(t, filepath.Join(root, where[0])), where[1]) {
+					t.Errorf("%s: the command %q should be run by %s, which has no %q", page, command, where[0], where[1])
+				}
+			}
+		}
+	}
+	first := blocks(read(t, root+"/README.md"), "sh")
+	require.Equal(t, "go run -C examples/demo .\n", first[0])
+	require.Equal(t, "go test ./...\n", first[1])
+}
+
+// exported returns the exported names that a package declares, of functions
+// without receiver and of variables.
+func exported(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
+	require.NoError(t, err)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, decl := range parsed.Decls {
+			switch d := decl.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil {
+					names = append(names, d.Name.Name)
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					if v, ok := spec.(*ast.ValueSpec); ok && d.Tok == token.VAR {
+						for _, name := range v.Names {
+							names = append(names, name.Name)
+						}
+					}
+				}
+			}
+		}
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return !ast.IsExported(name) })
+}
+
+// rows returns the cells of a section's table rows whose first one is code.
+func rows(t *testing.T, section string) (cells [][]string) {
+	t.Helper()
+	_, text, ok := strings.Cut(read(t, root+"/README.md"), "\n## "+section+"\n")
+	require.True(t, ok, "the README has no section %q", section)
+	text, _, _ = strings.Cut(text, "\n## ")
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "| `") {
+			row := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+			for i := range row {
+				row[i] = strings.TrimSpace(row[i])
+			}
+			row[0] = strings.Trim(row[0], "`")
+			cells = append(cells, row)
+		}
+	}
+	return cells
+}
+
+func TestOptionsTable(t *testing.T) {
+	var want, got []string
+	for dir, prefix := range map[string]string{".": "", "mongostore": "mongostore."} {
+		for _, name := range exported(t, dir) {
+			if strings.HasPrefix(name, "With") || strings.HasPrefix(name, "Dangerously") {
+				want = append(want, prefix+name)
+			}
+		}
+	}
+	for _, row := range rows(t, "Options") {
+		got = append(got, row[0])
+		require.Len(t, row, 4, "%s: default, range, what for", row[0])
+	}
+	require.ElementsMatch(t, want, got)
+}
+
+func TestErrorsTable(t *testing.T) {
+	values := map[string]error{
+		"ErrNotFound": session.ErrNotFound, "ErrConflict": session.ErrConflict, "ErrSuperseded": session.ErrSuperseded,
+		"ErrCrossSite": session.ErrCrossSite, "ErrRevoked": session.ErrRevoked, "ErrUncertain": session.ErrUncertain,
+		"ErrTooLarge": session.ErrTooLarge, "ErrUndeliverable": session.ErrUndeliverable,
+	}
+	var want, got []string
+	for _, name := range append(exported(t, "."), exported(t, "mongostore")...) {
+		if strings.HasPrefix(name, "Err") {
+			want = append(want, name)
+		}
+	}
+	for _, row := range rows(t, "Errors") {
+		got = append(got, row[0])
+		require.Contains(t, values, row[0])
+		status, _, _ := strings.Cut(row[2], ",")
+		require.Equal(t, strconv.Itoa(session.HTTPStatus(values[row[0]])), status, row[0])
+	}
+	require.ElementsMatch(t, want, got)
+	require.Equal(t, 503, session.HTTPStatus(errors.New("of the store")))
+}
+
+var (
+	links   = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|href)="([^"]+)"`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	fences  = regexp.MustCompile("(?ms)^```.*?^```$")
+)
+
+// anchors returns those that a host makes of the headings.
+func anchors(text string) (found []string) {
+	for _, m := range heading.FindAllStringSubmatch(fences.ReplaceAllString(text, ""), -1) {
+		kept := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r > 127:
+				return r
+			}
+			return -1
+		}, strings.ToLower(m[1]))
+		found = append(found, kept)
+	}
+	return found
+}
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, m := range links.FindAllStringSubmatch(fences.ReplaceAllString(read(t, page), ""), -1) {
+			link := m[1] + m[2]
+			if strings.HasPrefix(link, "https://") {
+				continue
+			}
+			path, anchor, _ := strings.Cut(link, "#")
+			target := page
+			if path != "" {
+				target = filepath.Join(filepath.Dir(page), path)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: the link to %s is dead", page, link)
+			} else if anchor != "" && !slices.Contains(anchors(read(t, target)), anchor) {
+				t.Errorf("%s: the link to %s finds no such heading", page, link)
+			}
+		}
+	}
+}
+
+// Names of machines and people do not belong in documentation.
+func TestNothingOfTheMachineItWasMadeOn(t *testing.T) {
+	for _, page := range pages(t) {
+		text := read(t, page)
+		for _, path := range []string{"/work/", "/root/", "/home/", "/tmp/"} {
+			require.NotContains(t, text, path, fmt.Sprintf("%s names a folder of some machine", page))
+		}
+	}
+}
