@@ -54,7 +54,8 @@ func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 
 // RevokeAll ends all sessions of a user and all sign-ins that are under way,
 // save one by the request whose context ctx is, and returns how many sessions
-// it ended. After an error some may be left: call it again.
+// it ended. Each deletion has the store timeout for itself. After an error some
+// may be left: call it again.
 func (m *Manager) RevokeAll(ctx context.Context, user string) (int, error) {
 	m.mustBeMade()
 	if err := checkName("user", user); err != nil {
@@ -64,8 +65,8 @@ func (m *Manager) RevokeAll(ctx context.Context, user string) (int, error) {
 }
 
 // RevokeOthers ends all other sessions of the signed-in user, as is due after a
-// change of password, and returns how many it ended. After an error some may
-// be left: call it again.
+// change of password, and returns how many it ended. Each deletion has the
+// store timeout for itself. After an error some may be left: call it again.
 func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 	s.mu.Lock()
 	user, keep, late := s.user(), s.target().id(), s.standing == superseded

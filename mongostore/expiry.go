@@ -194,8 +194,8 @@ func (s *Store) sweep(ctx context.Context) (removed int64, err error) {
 			return removed, err
 		}
 		removed += res.DeletedCount
-		if len(ids) < sweepBatch {
-			return removed, nil
+		if len(ids) < sweepBatch || res.DeletedCount == 0 {
+			return removed, nil // the rest is another replica's, which came first
 		}
 	}
 }
