@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/mongostore"
+)
+
+// root is the library's folder. This module is only ever used in its checkout.
+func root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// goTest runs tests of the library and relays their result.
+func (r *run) goTest(ctx context.Context, env []string, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-count=1"}, args...)...)
+	cmd.Dir = root()
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		_, figure, logged := strings.Cut(line, "stress_test.go:")
+		switch {
+		case err != nil:
+			r.say("%s", strings.TrimRight(line, "\n"))
+		case logged:
+			_, figure, _ = strings.Cut(figure, ": ")
+			r.say("%s", strings.TrimSpace(figure))
+		case strings.HasPrefix(line, "ok"):
+			r.say("%s", strings.TrimSpace(line))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("go test %s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// proveRaces and proveWrites are figures 1 and 2, whose tests are package
+// stress.
+func proveRaces(ctx context.Context, r *run) error {
+	if r.short {
+		return r.stress(ctx, "TestNoResurrection/all") // the gate runs them all, among the library's tests
+	}
+	return r.stress(ctx, "TestNoResurrection|TestDoubleSignIns")
+}
+
+func proveWrites(ctx context.Context, r *run) error {
+	return r.stress(ctx, "TestParallelKeys|TestParallelUpdates")
+}
+
+func (r *run) stress(ctx context.Context, tests string) error {
+	server, err := r.server("--standalone")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = server.Stop() }()
+	env := []string{"MONGO_URI=" + server.URI}
+	if !r.short {
+		env = append(env, "STRESS=full")
+	}
+	return r.goTest(ctx, env, "-v", "-timeout=60m", "-run="+tests, "./internal/stress")
+}
+
+// proveSuites is figure 10: the library's own tests, on a standalone server
+// and on a replica set of one member.
+func proveSuites(ctx context.Context, r *run) error {
+	for _, kind := range [][]string{{"standalone", "--standalone"}, {"replica set"}} {
+		if r.short && kind[0] != "standalone" {
+			continue // the gate runs all tests on a replica set
+		}
+		if err := r.suite(ctx, kind[0], kind[1:]); err != nil {
+			return err
+		}
+	}
+	return r.protocols(ctx)
+}
+
+func (r *run) suite(ctx context.Context, name string, args []string) error {
+	server, err := r.server(args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = server.Stop() }()
+	r.say("-race on SecantusDB, %s:", name)
+	packages := []string{"./..."}
+	if r.short {
+		packages = []string{"./mongostore"}
+	}
+	return r.goTest(ctx, []string{"MONGO_URI=" + server.URI}, append([]string{"-race", "-shuffle=on", "-short", "-timeout=30m"}, packages...)...)
+}
+
+// protocols walks through a sign-in, a change and a sign-out by both versions
+// of HTTP, over TLS and with the cookie as browsers get it.
+func (r *run) protocols(ctx context.Context) error {
+	server, err := r.server("--standalone")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = server.Stop() }()
+	store, err := mongostore.Open(ctx, server.URI)
+	if err != nil {
+		return err
+	}
+	defer store.Close(ctx)
+	a := new(app)
+	if a.sessions, err = session.New(store, newSecret()); err != nil {
+		return err
+	}
+	for _, h2 := range []bool{false, true} {
+		if err := walkThrough(a, h2); err != nil {
+			return err
+		}
+	}
+	r.say("sign-in, change and sign-out by HTTP/1.1 and HTTP/2: as they should be")
+	return nil
+}
+
+func walkThrough(a *app, h2 bool) error {
+	server := httptest.NewUnstartedServer(a.handler())
+	server.EnableHTTP2 = h2
+	server.StartTLS()
+	defer server.Close()
+	c := server.Client()
+	c.Transport.(*http.Transport).ForceAttemptHTTP2 = h2
+	if !h2 {
+		c.Transport.(*http.Transport).TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	}
+	c.Jar, _ = cookiejar.New(nil)
+	steps := []struct{ method, path, want string }{
+		{"POST", "/login?user=ann", `"User":"ann","Count":0`},
+		{"POST", "/count", `"Count":1`},
+		{"POST", "/cart?item=x", `"Cart":["x"]`},
+		{"GET", "/me", `"User":"ann","Count":1,"Cart":["x"]`},
+		{"POST", "/logout", `"User":""`},
+		{"GET", "/me", `"ID":"","User":""`},
+	}
+	for _, s := range steps {
+		req, _ := http.NewRequest(s.method, server.URL+s.path, nil)
+		res, err := c.Do(req)
+		if err != nil {
+			return err
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || (res.ProtoMajor == 2) != h2 || !strings.Contains(string(body), s.want) {
+			return fmt.Errorf("%s %s by %s: %d %s, want %s: %v", s.method, s.path, res.Proto, res.StatusCode, body, s.want, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/memstore"
+)
+
+// A checker that finds nothing must be one that can find: each of these apps
+// breaks one promise.
+func TestVisitorFinds(t *testing.T) {
+	cases := []struct {
+		name string
+		lie  func(next http.Handler) http.Handler
+		want string // in what the visitor says; empty: nothing to find
+	}{
+		{"honest", func(next http.Handler) http.Handler { return next }, ""},
+		{"anonymous now and then", everyNth(23, func(r *http.Request) { r.Header.Del("Cookie") }), "is lost"},
+		{"clears the cookie of a failure", failing(func(w http.ResponseWriter) {
+			w.Header().Set("Set-Cookie", "session=; Max-Age=0")
+		}), "cleared the cookie"},
+		{"answers an Update that it drops", dropping("/count"), "counter is"},
+		{"answers a change that it drops", dropping("/cart"), "cart is"},
+		{"answers a sign-out that it drops", dropping("/logout"), "left the cookie"},
+		{"opens dead tokens", resurrecting(), "dead token opens"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			said := live(t, c.lie)
+			switch {
+			case c.want == "" && said != "":
+				t.Fatalf("an honest app: %s", said)
+			case !strings.Contains(said, c.want):
+				t.Fatalf("want %q in: %s", c.want, said)
+			}
+		})
+	}
+}
+
+func live(t *testing.T, lie func(http.Handler) http.Handler) string {
+	t.Helper()
+	a := new(app)
+	var err error
+	if a.sessions, err = a.manager(memstore.New(), appConfig{Secret: newSecret(), Timeout: time.Second}, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(lie(a.handler()))
+	defer server.Close()
+	tr := new(trace)
+	for i := range 4 {
+		v := newVisitor(newClient(tr), "v"+string(rune('0'+i)), []string{server.URL}, uint64(i))
+		for range 300 {
+			v.step()
+		}
+		v.verify()
+	}
+	return strings.Join(tr.list, "\n")
+}
+
+// everyNth changes one request in n.
+func everyNth(n int, change func(*http.Request)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		i := 0
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if i++; i%n == 0 {
+				change(r)
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+func failing(how func(http.ResponseWriter)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		i := 0
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if i++; i%50 == 0 {
+				how(w)
+				http.Error(w, "the store failed", http.StatusServiceUnavailable)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// dropping answers one request in ten for a path as if it had been done.
+func dropping(path string) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		i := 0
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if i++; r.URL.Path == path && i%3 == 0 {
+				r.Method, r.URL.Path = "GET", "/me"
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// resurrecting answers every cookie that was ever live with what is live now.
+func resurrecting() func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		latest := ""
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/me" && latest != "" {
+				r.Header.Set("Cookie", "session="+latest)
+			}
+			next.ServeHTTP(w, r)
+			for _, c := range (&http.Response{Header: w.Header()}).Cookies() {
+				latest = c.Value
+			}
+		})
+	}
+}
+
+func TestSearchFinds(t *testing.T) {
+	m := memstore.NewManager(session.DangerouslyAllowHTTP())
+	rec := httptest.NewRecorder()
+	m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session.FromContext(r.Context()).SetUser("ann")
+	})).ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+	cookie := rec.Result().Cookies()[0].Value
+	c := &chaosTrace{trace: &trace{cookies: map[string]bool{cookie: true}}, dump: []byte("nothing")}
+	s := newSearch()
+	if err := s.learn(cookie); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.checkItself(c); err != nil {
+		t.Fatal(err)
+	}
+	if s.count([]byte("nothing")) != 0 || s.count([]byte("x"+cookie+"y")) == 0 {
+		t.Fatal("the search is wrong")
+	}
+}
