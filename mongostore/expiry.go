@@ -45,7 +45,7 @@ func (s *Store) ensureIndexes(ctx context.Context) (sweeps bool, err error) {
 	err = s.ensure(ctx, mongo.IndexModel{
 		Keys: bson.D{{Key: fieldUser, Value: 1}, {Key: fieldCreated, Value: 1}},
 		Options: options.Index().SetName(indexUser).
-			SetPartialFilterExpression(bson.D{{Key: fieldUser, Value: bson.D{{Key: "$exists", Value: true}}}}),
+			SetPartialFilterExpression(bson.D{{Key: fieldUser, Value: bson.D{{Key: "$gt", Value: ""}}}}), // has one
 	})
 	if notImplemented(err) {
 		err = s.ensure(ctx, mongo.IndexModel{

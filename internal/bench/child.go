@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// childEnv makes this program one of the processes that it measures.
+const childEnv = "BENCH_CHILD"
+
+// child is a process that ends when its standard input does.
+type child struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	said  string // its first line
+}
+
+// startChild starts this program again in another role.
+func startChild(ctx context.Context, role string, env ...string) (*child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(append(os.Environ(), childEnv+"="+role), env...)
+	return start(ctx, cmd)
+}
+
+// start waits for the first line that the process prints.
+func start(ctx context.Context, cmd *exec.Cmd) (*child, error) {
+	c := &child{cmd: cmd}
+	cmd.Stderr = os.Stderr
+	var err error
+	if c.stdin, err = cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	line := make(chan string, 1)
+	go func() {
+		r := bufio.NewReader(stdout)
+		text, _ := r.ReadString('\n')
+		line <- strings.TrimSpace(text)
+		_, _ = io.Copy(io.Discard, r)
+	}()
+	select {
+	case c.said = <-line:
+	case <-time.After(30 * time.Second):
+	case <-ctx.Done():
+	}
+	if c.said == "" {
+		c.stop()
+		return nil, fmt.Errorf("%s did not start", cmd)
+	}
+	return c, nil
+}
+
+// stop ends the process, by force if need be.
+func (c *child) stop() {
+	c.stdin.Close()
+	kill := time.AfterFunc(10*time.Second, func() { _ = c.cmd.Process.Kill() })
+	defer kill.Stop()
+	_ = c.cmd.Wait()
+}

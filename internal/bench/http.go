@@ -1,0 +1,395 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// contender is an app of the HTTP tables and where it keeps its sessions.
+type contender struct {
+	name, role, collection string
+}
+
+var contenders = []contender{
+	{"plain driver", "driver", "http_sessions"},
+	{"this library", "session", "http_sessions"},
+	{"scs", "scs", "scs_sessions"},
+	{"express-session", "express", "express_sessions"},
+}
+
+// Their places in contenders.
+const (
+	floor = iota
+	ours
+	scsApps
+	node
+)
+
+var (
+	//go:embed load.lua
+	loadScript []byte
+	//go:embed express/package.json
+	expressPackage []byte
+	//go:embed express/server.js
+	expressServer []byte
+)
+
+// overlapping is how many requests write to one session at once, a key each.
+const overlapping = 200
+
+// running is an app with visitors.
+type running struct {
+	contender
+	*child
+	script, cookies string // files
+}
+
+// load is what wrk and the kernel say of some seconds.
+type load struct {
+	rate     float64 // requests per second
+	p50, p99 float64 // microseconds
+	cpu      float64 // the app's, milliseconds per request
+}
+
+// available returns the contenders that can run here, and says which cannot.
+func available(ctx context.Context, out io.Writer) []contender {
+	if err := installExpress(ctx); err != nil {
+		fmt.Fprintf(out, "Without express-session, which needs node and npm: %v\n\n", err)
+		return contenders[:node]
+	}
+	return contenders
+}
+
+// startApp starts one of the contenders on a database.
+func startApp(ctx context.Context, c contender, env ...string) (*child, error) {
+	if c.role != "express" {
+		return startChild(ctx, c.role, env...)
+	}
+	cmd := exec.Command("node", "server.js")
+	cmd.Dir = expressDir()
+	cmd.Env = append(os.Environ(), append(env, "NODE_ENV=production", "BENCH_SECRET="+secret, "BENCH_CART="+string(cartJSON))...)
+	return start(ctx, cmd)
+}
+
+func expressDir() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	return filepath.Join(cache, "holdfast-bench-express")
+}
+
+// installExpress puts the Node app and its packages into the user's cache,
+// where they stay.
+func installExpress(ctx context.Context) error {
+	if _, err := exec.LookPath("node"); err != nil {
+		return err
+	}
+	dir := expressDir()
+	list := filepath.Join(dir, "package.json")
+	old, _ := os.ReadFile(list)
+	_, err := os.Stat(filepath.Join(dir, "node_modules", "connect-mongo"))
+	installed := err == nil && bytes.Equal(old, expressPackage)
+	err = errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "server.js"), expressServer, 0o644), os.WriteFile(list, expressPackage, 0o644))
+	if err != nil || installed {
+		return err
+	}
+	npm := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--loglevel=error")
+	npm.Dir = dir
+	if text, err := npm.CombinedOutput(); err != nil {
+		return fmt.Errorf("npm install: %w\n%s", err, text)
+	}
+	return nil
+}
+
+// overHTTP measures all contenders on one server, in turn.
+func overHTTP(ctx context.Context, out io.Writer, c *config, uri string) error {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		return fmt.Errorf("%w: needs wrk: apt-get install wrk", errMissing)
+	}
+	dir, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	script := filepath.Join(dir, "load.lua")
+	if err := os.WriteFile(script, loadScript, 0o644); err != nil {
+		return err
+	}
+	var all []*running
+	for _, con := range available(ctx, out) {
+		ch, err := startApp(ctx, con, envURI+"="+uri, envDatabase+"="+con.role)
+		if err != nil {
+			return err
+		}
+		defer ch.stop()
+		r := &running{con, ch, script, filepath.Join(dir, con.role)}
+		if err := r.visitors(64); err != nil {
+			return err
+		}
+		all = append(all, r)
+	}
+	n, each, connections := c.rounds(5), 2*time.Second, []int{1, 16, 64, 256}
+	if c.short {
+		n, each, connections = 1, time.Second, []int{16}
+	}
+	t := newTable(out, "connections", "request", "app", "requests/s", "p50", "p99", "app CPU per 1,000 requests", "of plain driver's", "of express-session's")
+	for _, conns := range connections {
+		for _, path := range []string{"read", "write"} {
+			loads, err := loadAll(ctx, all, path, conns, n, each)
+			if err != nil {
+				return err
+			}
+			for i, r := range all {
+				m := func(of func(load) float64) float64 { return median(column(loads[i], of)) }
+				t.row(fmt.Sprint(conns), path, r.name,
+					fmt.Sprintf("%.0f", m(func(l load) float64 { return l.rate })),
+					millis(m(func(l load) float64 { return l.p50 })),
+					millis(m(func(l load) float64 { return l.p99 })),
+					fmt.Sprintf("%.0f ms", 1000*m(func(l load) float64 { return l.cpu })),
+					cpuRatio(loads, i, floor), cpuRatio(loads, i, node))
+			}
+		}
+	}
+	return t.end()
+}
+
+// loadAll returns the loads of each app by round, but for a first one, in
+// which they warm up.
+func loadAll(ctx context.Context, all []*running, path string, conns, n int, d time.Duration) ([][]load, error) {
+	loads := make([][]load, len(all))
+	for round := range n + 1 {
+		for i, r := range all {
+			l, err := r.load(ctx, path, conns, d)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", r.name, err)
+			}
+			if round > 0 {
+				loads[i] = append(loads[i], l)
+			}
+		}
+	}
+	return loads, nil
+}
+
+// cpuRatio is the median of the rounds' ratios.
+func cpuRatio(loads [][]load, a, b int) string {
+	if b >= len(loads) {
+		return "–"
+	}
+	ratios := make([]float64, len(loads[a]))
+	for i := range ratios {
+		ratios[i] = loads[a][i].cpu / loads[b][i].cpu
+	}
+	return fmt.Sprintf("%.2f", median(ratios))
+}
+
+func column[T any](list []T, of func(T) float64) []float64 {
+	values := make([]float64, len(list))
+	for i, x := range list {
+		values[i] = of(x)
+	}
+	return values
+}
+
+func millis(us float64) string { return fmt.Sprintf("%.2f ms", us/1000) }
+
+// get asks for a page and returns it with the cookie that it set.
+func (r *child) get(path, cookie string) (body, set string, err error) {
+	req, err := http.NewRequest(http.MethodGet, r.said+path, nil)
+	if err != nil {
+		return "", "", err
+	}
+	if cookie != "" {
+		req.Header.Set("Cookie", cookie)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", "", err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return "", "", err
+	}
+	if res.StatusCode != http.StatusOK {
+		return "", "", fmt.Errorf("%s: %s: %s", path, res.Status, text)
+	}
+	set, _, _ = strings.Cut(res.Header.Get("Set-Cookie"), ";")
+	return string(text), set, nil
+}
+
+// visitors signs some in and keeps their cookies.
+func (r *running) visitors(n int) error {
+	var lines strings.Builder
+	for range n {
+		_, cookie, err := r.get("/login", "")
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		if cookie == "" {
+			return fmt.Errorf("%s: no cookie", r.name)
+		}
+		fmt.Fprintln(&lines, cookie)
+	}
+	return os.WriteFile(r.cookies, []byte(lines.String()), 0o600)
+}
+
+// load lets wrk ask for a page. Where the server is so slow that nothing was
+// answered in that time, it takes longer.
+func (r *running) load(ctx context.Context, path string, conns int, d time.Duration) (load, error) {
+	for try := 0; ; try++ {
+		l, err := r.loadOnce(ctx, path, conns, d<<try)
+		// What wrk left unanswered must not be the next app's burden.
+		time.Sleep(300 * time.Millisecond)
+		if l.rate > 0 || err != nil || try == 4 {
+			return l, err
+		}
+	}
+}
+
+func (r *running) loadOnce(ctx context.Context, path string, conns int, d time.Duration) (load, error) {
+	wrk := exec.CommandContext(ctx, "wrk", "-t1", fmt.Sprint("-c", conns), fmt.Sprintf("-d%.0fs", d.Seconds()), "--timeout", "60s", "-s", r.script, r.said+"/"+path)
+	wrk.Env = append(os.Environ(), "BENCH_COOKIES="+r.cookies)
+	before, err1 := cpuOfProcess(r.cmd.Process.Pid)
+	text, err2 := wrk.CombinedOutput()
+	after, err3 := cpuOfProcess(r.cmd.Process.Pid)
+	var requests, duration, p50, p99, failed float64
+	_, result, _ := strings.Cut(string(text), "RESULT ")
+	_, err4 := fmt.Sscan(result, &requests, &duration, &p50, &p99, &failed)
+	switch err := errors.Join(err1, err2, err3, err4); {
+	case err != nil:
+		return load{}, fmt.Errorf("wrk: %w\n%s", err, text)
+	case failed > 0:
+		return load{}, fmt.Errorf("%.0f of %.0f requests failed:\n%s", failed, requests, text)
+	case requests == 0:
+		return load{}, nil
+	}
+	return load{requests / duration * 1e6, p50, p99, float64(after-before) / requests / float64(time.Millisecond)}, nil
+}
+
+// cpuOfProcess returns the time that a process has run, from its user and
+// system ticks of a hundredth of a second.
+func cpuOfProcess(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
+}
+
+// counts is what needs no clock: commands per request, bytes per session, and
+// how many of overlapping writes survive.
+func counts(ctx context.Context, out io.Writer, _ *config, uri string) error {
+	client, err := mongo.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		return err
+	}
+	defer client.Disconnect(context.WithoutCancel(ctx))
+	list := available(ctx, out)
+	t := newTable(out, "app", "commands per read", "commands per write", fmt.Sprintf("bytes stored for a cart of %d", len(cartJSON)), fmt.Sprintf("of %d overlapping writes survive", overlapping))
+	for _, con := range list[ours:] {
+		ch, err := startApp(ctx, con, envURI+"="+uri, envDatabase+"=counts", envCount+"=1")
+		if err != nil {
+			return err
+		}
+		defer ch.stop()
+		if _, _, err := ch.get("/cart", ""); err != nil {
+			return err
+		}
+		raw, err := client.Database("counts").Collection(con.collection).FindOne(ctx, bson.D{}).Raw()
+		if err != nil {
+			return err
+		}
+		_, cookie, err := ch.get("/login", "")
+		if err != nil {
+			return err
+		}
+		reads, err := ch.commands("/read", cookie)
+		if err != nil {
+			return err
+		}
+		writes, err := ch.commands("/write", cookie)
+		if err != nil {
+			return err
+		}
+		least, most := math.MaxInt, 0
+		for range 5 {
+			n, err := ch.overlap()
+			if err != nil {
+				return err
+			}
+			least, most = min(least, n), max(most, n)
+		}
+		kept := fmt.Sprint(least)
+		if most > least {
+			kept += fmt.Sprintf(" to %d", most)
+		}
+		t.row(con.name, fmt.Sprintf("%.2f", reads), fmt.Sprintf("%.2f", writes), fmt.Sprint(len(raw)), kept)
+	}
+	return t.end()
+}
+
+// commands returns how many a request costs.
+func (r *child) commands(path, cookie string) (float64, error) {
+	const n = 20
+	total := func() float64 {
+		text, _, err := r.get("/commands", "")
+		count, perr := strconv.ParseFloat(text, 64)
+		if err != nil || perr != nil {
+			return math.NaN()
+		}
+		return count
+	}
+	before := total()
+	for range n {
+		if _, _, err := r.get(path, cookie); err != nil {
+			return 0, err
+		}
+	}
+	return (total() - before) / n, nil
+}
+
+// overlap lets many requests write to one session at a time, and counts what
+// is left of it.
+func (r *child) overlap() (int, error) {
+	_, cookie, err := r.get("/login", "")
+	if err != nil {
+		return 0, err
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, overlapping)
+	for i := range overlapping {
+		wg.Go(func() { _, _, errs[i] = r.get(fmt.Sprint("/set?key=key", i), cookie) })
+	}
+	wg.Wait()
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return 0, errs[i]
+	}
+	text, _, err := r.get("/keys", cookie)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(text)
+}

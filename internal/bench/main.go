@@ -1,0 +1,177 @@
+// Command bench measures the library beside its peers and beside the floor,
+// the plain driver, in one run, and prints the tables of docs/performance.md:
+//
+//	go run -C internal/bench .
+//
+// Ratios are what it is about: all sides of one are measured in turn, round
+// after round, and the median is taken, because machines are noisy. What a
+// table needs and does not find it names.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// config is what the flags say.
+type config struct {
+	short bool
+	n     int // of rounds, 0: as each table likes
+}
+
+// rounds returns how many there are to be.
+func (c *config) rounds(n int) int {
+	if c.n > 0 {
+		return c.n
+	}
+	return n
+}
+
+// errMissing is the error of a table for which something is not installed.
+var errMissing = errors.New("not measured")
+
+type table struct {
+	name, title string
+	print       func(context.Context, io.Writer, *config) error
+}
+
+// The part of a name before its slash chooses all tables of it.
+var tables = []table{
+	{"inprocess", "In process: the library's own time", inProcess},
+	{"mongostore", "mongostore: beside the plain driver", client},
+	{"http/counts", "Over HTTP: what needs no clock", onSecantus(counts)},
+	{"http", "Over HTTP: on SecantusDB", onSecantus(overHTTP)},
+	{"http/instant", "Over HTTP: on a server that answers at once", onCanned(overHTTP)},
+	{"batch", "Loads that share a command: on SecantusDB", onSecantus(batched)},
+	{"batch/instant", "Loads that share a command: on a server that answers at once", onCanned(batched)},
+	{"scale", "As sessions grow: latency and size", onSecantus(growth)},
+	{"scale/inserts", "As sessions grow: the order of IDs", onSecantus(insertion)},
+	{"scale/expiry", "As sessions end: what their removal does to the others", onSecantus(expiry)},
+}
+
+// printer prints a table of a database.
+type printer func(ctx context.Context, out io.Writer, c *config, uri string) error
+
+func onSecantus(print printer) func(context.Context, io.Writer, *config) error {
+	return func(ctx context.Context, out io.Writer, c *config) error {
+		server, err := openDatabase(ctx)
+		if err != nil {
+			return err
+		}
+		defer server.stop()
+		return print(ctx, out, c, server.uri)
+	}
+}
+
+func onCanned(print printer) func(context.Context, io.Writer, *config) error {
+	return func(ctx context.Context, out io.Writer, c *config) error {
+		server, err := startChild(ctx, "canned")
+		if err != nil {
+			return err
+		}
+		defer server.stop()
+		return print(ctx, out, c, server.said)
+	}
+}
+
+func main() {
+	if role := os.Getenv(childEnv); role != "" {
+		fail(serveRole(role))
+		return
+	}
+	var c config
+	var names []string
+	for _, t := range tables {
+		names = append(names, t.name)
+	}
+	only := flag.String("table", strings.Join(names, ","), "the `tables` to print, separated by commas")
+	flag.BoolVar(&c.short, "short", false, "prove in two minutes that everything runs; the figures say nothing")
+	flag.IntVar(&c.n, "rounds", 0, "how often to measure each figure, of which the median is taken")
+	flag.Parse()
+	var chosen []table
+	for _, name := range strings.Split(*only, ",") {
+		found := slices.DeleteFunc(slices.Clone(tables), func(t table) bool {
+			return t.name != name && !strings.HasPrefix(t.name, name+"/")
+		})
+		if len(found) == 0 {
+			fail(fmt.Errorf("-table %s: want some of %s", name, strings.Join(names, ",")))
+		}
+		for _, t := range found {
+			if !slices.ContainsFunc(chosen, func(c table) bool { return c.name == t.name }) {
+				chosen = append(chosen, t)
+			}
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	fail(run(ctx, os.Stdout, &c, chosen))
+}
+
+func fail(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run prints the tables. In a short run it is no failure that a server or a
+// tool is not installed, but it is said.
+func run(ctx context.Context, out io.Writer, c *config, chosen []table) error {
+	fmt.Fprintln(out, machine())
+	var missing []error
+	for _, t := range chosen {
+		fmt.Fprintf(out, "\n## %s\n\n", t.title)
+		err := t.print(ctx, out, c)
+		if errors.Is(err, errMissing) {
+			fmt.Fprintf(out, "%v\n", err)
+			missing = append(missing, fmt.Errorf("%s: %w", t.name, err))
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+	}
+	if c.short {
+		return nil
+	}
+	return errors.Join(missing...)
+}
+
+// machine tells what the figures were made with.
+func machine() string {
+	parts := []string{fmt.Sprintf("%s/%s, %d cores, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())}
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		parts = append(parts, "load average "+strings.Join(strings.Fields(string(text))[:3], " "))
+	}
+	if text, err := exec.Command("node", "--version").Output(); err == nil {
+		parts = append(parts, "Node "+strings.TrimSpace(string(text)))
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			switch dep.Path {
+			case "go.mongodb.org/mongo-driver/v2", "github.com/alexedwards/scs/v2", "github.com/gorilla/sessions":
+				parts = append(parts, dep.Path+" "+dep.Version)
+			}
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// serveRole is what a child does.
+func serveRole(role string) error {
+	if role == "canned" {
+		return serveCanned(os.Stdin, os.Stdout)
+	}
+	return serveApp(role, os.Stdin, os.Stdout)
+}

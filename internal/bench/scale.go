@@ -1,0 +1,371 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/mongostore"
+)
+
+// population is a collection that holds so many sessions, of five to a user.
+type population struct {
+	store *mongostore.Store
+	ids   []session.ID
+	model model
+	seen  time.Time
+}
+
+const perUser = 5
+
+// model is a record's document as the library writes it, of which a copy gets
+// another _id, user and verifier: the only way to lay out a million.
+type model struct {
+	raw                         bson.Raw
+	id, user, verifier, expires int // where they stand
+}
+
+const userForm = "user-%09d"
+
+func newPopulation(ctx context.Context, db *mongo.Database, name string) (*population, error) {
+	store, err := mongostore.OpenCollection(ctx, db.Collection(name), mongostore.WithExpiry(mongostore.ExpiryTTL))
+	if err != nil {
+		return nil, err
+	}
+	rec := newRecord(randomID(), fmt.Sprintf(userForm, 0))
+	if err := store.Insert(ctx, rec); err != nil {
+		return nil, err
+	}
+	raw, err := store.Collection().FindOne(ctx, bson.D{}).Raw()
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Delete(ctx, rec.ID); err != nil {
+		return nil, err
+	}
+	find := func(what []byte) int { return bytes.Index(raw, what) }
+	m := model{raw, find(rec.ID[:]), find([]byte(rec.User)), find(rec.Verifier), find([]byte("expires\x00")) + len("expires\x00")}
+	return &population{store: store, model: m, seen: rec.LastSeen}, nil
+}
+
+func (m model) document(id session.ID, user int) bson.Raw {
+	doc := slices.Clone(m.raw)
+	copy(doc[m.id:], id[:])
+	copy(doc[m.user:], fmt.Sprintf(userForm, user))
+	for i := range 4 {
+		binary.LittleEndian.PutUint64(doc[m.verifier+8*i:], rand.Uint64())
+	}
+	return doc
+}
+
+// newID returns a UUIDv7, as the library's are.
+func newID() session.ID {
+	id := randomID()
+	ms := uint64(time.Now().UnixMilli())
+	binary.BigEndian.PutUint16(id[:2], uint16(ms>>32))
+	binary.BigEndian.PutUint32(id[2:6], uint32(ms))
+	id[6], id[8] = id[6]&0x0f|0x70, id[8]&0x3f|0x80
+	return id
+}
+
+// fill adds n sessions and returns how long each batch of a thousand took.
+func (p *population) fill(ctx context.Context, n int, id func() session.ID) (took []float64, err error) {
+	for len(took)*1000 < n {
+		size := min(1000, n-len(took)*1000)
+		docs := make([]any, size)
+		for i := range docs {
+			next := id()
+			docs[i] = p.model.document(next, len(p.ids)/perUser)
+			p.ids = append(p.ids, next)
+		}
+		start := time.Now()
+		if _, err := p.store.Collection().InsertMany(ctx, docs); err != nil {
+			return nil, err
+		}
+		took = append(took, float64(time.Since(start)))
+	}
+	return took, nil
+}
+
+func (p *population) anyID() session.ID { return p.ids[rand.IntN(len(p.ids))] }
+
+// operations are what a session costs the server.
+var operations = []struct {
+	name string
+	do   func(ctx context.Context, p *population) error
+}{
+	{"load", func(ctx context.Context, p *population) error {
+		_, err := p.store.Load(ctx, p.anyID())
+		return err
+	}},
+	{"save", func(ctx context.Context, p *population) error {
+		v := session.Value{Data: []byte(`"` + newName() + `"`), Version: rand.Int64()}
+		return p.store.Update(ctx, p.anyID(), &session.Change{Set: map[string]session.Value{smallName: v}})
+	}},
+	{"touch", func(ctx context.Context, p *population) error {
+		now := time.Now()
+		return p.store.Update(ctx, p.anyID(), &session.Change{
+			If:       session.Guard{SeenBefore: now.Add(time.Hour)}, // always due
+			LastSeen: now, Expires: now.Add(14 * 24 * time.Hour),
+		})
+	}},
+	{"list by user", func(ctx context.Context, p *population) error {
+		infos, err := p.store.List(ctx, fmt.Sprintf(userForm, rand.IntN(len(p.ids)/perUser)))
+		if err == nil && len(infos) != perUser {
+			err = fmt.Errorf("listed %d sessions of a user, not %d", len(infos), perUser)
+		}
+		return err
+	}},
+}
+
+// latencies runs an operation so often and returns each one's time, sorted.
+func (p *population) latencies(ctx context.Context, n int, do func(context.Context, *population) error) ([]float64, error) {
+	took := make([]float64, n)
+	for i := range took {
+		start := time.Now()
+		if err := do(ctx, p); err != nil {
+			return nil, err
+		}
+		took[i] = float64(time.Since(start))
+	}
+	slices.Sort(took)
+	return took, nil
+}
+
+func quantile(sorted []float64, q float64) float64 {
+	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+}
+
+// growth compares collections of growing sizes, side by side.
+func growth(ctx context.Context, out io.Writer, c *config, uri string) error {
+	client, err := mongo.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		return err
+	}
+	defer client.Disconnect(context.WithoutCancel(ctx))
+	db := client.Database("app")
+	sizes, n, each := []int{10_000, 100_000, 1_000_000}, c.rounds(9), 200
+	if c.short {
+		sizes, n, each = []int{1000, 4000}, 2, 20
+	}
+	var all []*population
+	for _, size := range sizes {
+		p, err := newPopulation(ctx, db, fmt.Sprint("sessions_", size))
+		if err != nil {
+			return err
+		}
+		if _, err := p.fill(ctx, size, newID); err != nil {
+			return err
+		}
+		all = append(all, p)
+	}
+	head := []string{"p50 (p99) of", "ratio of p50, largest to smallest"}
+	for i, size := range sizes {
+		head = slices.Insert(head, i+1, fmt.Sprint(size, " sessions"))
+	}
+	t := newTable(out, head...)
+	for _, op := range operations {
+		p50s, p99s := make([][]float64, len(all)), make([][]float64, len(all))
+		for round := range n + 1 {
+			for i, p := range all {
+				took, err := p.latencies(ctx, each, op.do)
+				if err != nil {
+					return fmt.Errorf("%s: %w", op.name, err)
+				}
+				if round > 0 { // the first warms up
+					p50s[i], p99s[i] = append(p50s[i], quantile(took, 0.5)), append(p99s[i], quantile(took, 0.99))
+				}
+			}
+		}
+		cells := []string{op.name}
+		for i := range all {
+			cells = append(cells, fmt.Sprintf("%s (%s)", millis(median(p50s[i])/1000), millis(median(p99s[i])/1000)))
+		}
+		var ratios []float64
+		for round := range n {
+			ratios = append(ratios, p50s[len(all)-1][round]/p50s[0][round])
+		}
+		t.row(append(cells, fmt.Sprintf("%.2f", median(ratios)))...)
+	}
+	if err := t.end(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	t = newTable(out, "sessions", "bytes of BSON each", "_id index, bytes each", "TTL index", "user index")
+	for _, p := range all {
+		s, err := statsOf(ctx, p.store.Collection())
+		if err != nil {
+			return err
+		}
+		t.row(append([]string{fmt.Sprint(len(p.ids))}, s.perSession(len(p.ids))...)...)
+	}
+	return t.end()
+}
+
+// stats is what collStats answers.
+type stats struct {
+	Size       float64            `bson:"size"`
+	IndexSizes map[string]float64 `bson:"indexSizes"`
+}
+
+func statsOf(ctx context.Context, coll *mongo.Collection) (s stats, err error) {
+	err = coll.Database().RunCommand(ctx, bson.D{{Key: "collStats", Value: coll.Name()}}).Decode(&s)
+	return s, err
+}
+
+func (s stats) perSession(n int) []string {
+	sizes := []float64{s.Size, s.IndexSizes["_id_"], s.IndexSizes["session_expires"], s.IndexSizes["session_user"]}
+	cells := make([]string, len(sizes))
+	for i, size := range sizes {
+		cells[i] = fmt.Sprintf("%.0f", size/float64(n))
+	}
+	return cells
+}
+
+// insertion grows two collections in turn, one by UUIDv7, one by random
+// _id.
+func insertion(ctx context.Context, out io.Writer, c *config, uri string) error {
+	client, err := mongo.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		return err
+	}
+	defer client.Disconnect(context.WithoutCancel(ctx))
+	db := client.Database("app")
+	batches := 50
+	if c.short {
+		batches = 4
+	}
+	kinds := []struct {
+		name string
+		id   func() session.ID
+	}{{"UUIDv7", newID}, {"random", randomID}}
+	var all []*population
+	for _, k := range kinds {
+		p, err := newPopulation(ctx, db, "inserts_"+k.name)
+		if err != nil {
+			return err
+		}
+		all = append(all, p)
+	}
+	took := make([][]float64, len(kinds))
+	for range batches {
+		for i, p := range all {
+			t, err := p.fill(ctx, 1000, kinds[i].id)
+			if err != nil {
+				return err
+			}
+			took[i] = append(took[i], t...)
+		}
+	}
+	t := newTable(out, "_id", fmt.Sprintf("sessions/s inserted, of %d,000 in batches of 1,000", batches), "the last quarter of them")
+	rate := func(list []float64) string { return fmt.Sprintf("%.0f", 1000/(median(list)/float64(time.Second))) }
+	for i, k := range kinds {
+		t.row(k.name, rate(took[i]), rate(took[i][batches*3/4:]))
+	}
+	return t.end()
+}
+
+// expiry watches loads while the TTL index removes as many sessions as
+// stay.
+func expiry(ctx context.Context, out io.Writer, c *config, uri string) error {
+	client, err := mongo.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		return err
+	}
+	defer client.Disconnect(context.WithoutCancel(ctx))
+	db := client.Database("app")
+	n, each := 100_000, 200
+	if c.short {
+		n, each = 1000, 20
+	}
+	p, err := newPopulation(ctx, db, "expiring")
+	if err != nil {
+		return err
+	}
+	if _, err := p.fill(ctx, n, newID); err != nil {
+		return err
+	}
+	load := operations[0].do
+	var before, during []float64
+	for range 5 {
+		took, err := p.latencies(ctx, each, load)
+		if err != nil {
+			return err
+		}
+		before = append(before, took...)
+	}
+	if err := p.fillExpired(ctx, n); err != nil {
+		return err
+	}
+	var began time.Time // the removal
+	took := time.Duration(0)
+	for deadline := time.Now().Add(20 * time.Minute); ; {
+		sample, err := p.latencies(ctx, each, load)
+		if err != nil {
+			return err
+		}
+		left, err := p.store.Collection().CountDocuments(ctx, bson.D{}, options.Count().SetHint("_id_"))
+		if err != nil {
+			return err
+		}
+		if began.IsZero() && left < int64(2*n) {
+			began = time.Now()
+		}
+		if !began.IsZero() {
+			took = time.Since(began)
+		}
+		if !began.IsZero() || c.short {
+			during = append(during, sample...)
+		}
+		if left == int64(n) || c.short { // which does not wait for the server
+			break
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d sessions that have expired are still there", left-int64(n))
+		}
+	}
+	slices.Sort(before)
+	slices.Sort(during)
+	t := newTable(out, "load", "p50", "p99")
+	for _, r := range []struct {
+		name string
+		took []float64
+	}{
+		{"before", before},
+		{fmt.Sprintf("while %d of %d sessions were removed (%v)", n, 2*n, took.Round(time.Second)), during},
+	} {
+		t.row(r.name, millis(quantile(r.took, 0.5)/1000), millis(quantile(r.took, 0.99)/1000))
+	}
+	return t.end()
+}
+
+// fillExpired adds sessions that are due for removal when all of them are
+// there.
+func (p *population) fillExpired(ctx context.Context, n int) error {
+	const ttlMargin = 300 * time.Second // as mongostore's index has it
+	wait := time.Duration(n/1000+2) * time.Second
+	at := p.model.expires
+	due := p.model
+	due.raw = slices.Clone(due.raw)
+	binary.LittleEndian.PutUint64(due.raw[at:], uint64(time.Now().Add(wait-ttlMargin).UnixMilli()))
+	for range n / 1000 {
+		docs := make([]any, 1000)
+		for i := range docs {
+			docs[i] = due.document(newID(), n+i)
+		}
+		if _, err := p.store.Collection().InsertMany(ctx, docs); err != nil {
+			return err
+		}
+	}
+	return nil
+}

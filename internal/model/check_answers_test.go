@@ -1,0 +1,135 @@
+package model_test
+
+import (
+	"errors"
+
+	"github.com/holdfast-go/session"
+)
+
+// answered: every request gets exactly one answer, and an error has a cause.
+func (e *end) answered(a *actor) {
+	if a.broken != nil {
+		e.fail("one answer", "%d panicked: %v", a.n, a.broken)
+	}
+	if a.wrapped && !a.dead() && a.bodies != 1 {
+		e.fail("one answer", "%d answered %d times", a.n, a.bodies)
+	}
+	if a.outcome() == unsure && !a.befell(crashed, applied, dropped) {
+		e.fail("an error has a cause", "%d met no fault: %v", a.n, a.err)
+	}
+	if a.outcome() == refused && !e.caused(a) {
+		e.fail("an error has a cause", "%d had no reason for: %v", a.n, a.err)
+	}
+}
+
+func (e *end) caused(a *actor) bool {
+	is := func(target error) bool { return errors.Is(a.err, target) }
+	others := func(fits func(*step) bool) bool {
+		return e.any(func(st *step) bool { return st.actor != a && fits(st) })
+	}
+	switch {
+	case is(session.ErrNotFound):
+		return len(e.start) == 0 || e.stranger(a) || e.any(func(st *step) bool { return st.what == "delete" && st.done || st.touch.all })
+	case is(session.ErrSuperseded), is(session.ErrConflict):
+		return others((*step).renewal) || a.befell(applied) && e.any((*step).renewal)
+	case is(session.ErrRevoked):
+		return others(func(st *step) bool { return isMarker(st.id) && st.done })
+	case is(session.ErrUndeliverable):
+		return a.op.gone || a.op.late
+	default:
+		return a.op.revokes && a.user == "" // RevokeOthers of nobody
+	}
+}
+
+// stranger tells whether a Revoke found a session that was not ann's, or none.
+func (e *end) stranger(a *actor) bool {
+	return len(e.steps(a, func(st *step) bool { return st.record != nil && st.record.User != "ann" })) > 0
+}
+
+// nothingOfRefused: an error that says that nothing was stored is true.
+func (e *end) nothingOfRefused(a *actor) {
+	if a.outcome() != refused {
+		return
+	}
+	const name = "a refusal leaves nothing"
+	if a.op.last != "" {
+		if len(e.steps(a, func(st *step) bool { return st.stores(a.op.last) && e.records[st.id] != nil })) > 0 {
+			e.fail(name, "%d stored a value: %v", a.n, a.err)
+		}
+		return
+	}
+	for _, st := range e.steps(a, func(st *step) bool { return st.done && !isMarker(st.id) }) {
+		left := e.records[st.id]
+		switch {
+		case st.what == "insert" && left != nil:
+			e.fail(name, "%d left a record: %v", a.n, a.err)
+		case st.renewal() && left != nil:
+			e.fail(name, "%d renewed the token: %v", a.n, a.err)
+		case st.what == "update" && len(st.change.Set) > 0 && left != nil:
+			e.fail(name, "%d stored a value: %v", a.n, a.err)
+		case st.what == "delete" && !errors.Is(a.err, session.ErrRevoked) && !e.inserted(a, st.id) && !a.op.revokes:
+			e.fail(name, "%d deleted a record: %v", a.n, a.err)
+		}
+	}
+	if errors.Is(a.err, session.ErrRevoked) && a.outcome() == refused && e.any(func(st *step) bool {
+		return st.actor == a && (st.what == "insert" || st.renewal()) && e.records[st.id] != nil
+	}) {
+		e.fail(name, "%d left a session: %v", a.n, a.err)
+	}
+	if a.out != nil {
+		e.fail(name, "%d set a cookie: %v", a.n, a.err)
+	}
+}
+
+// twice tells whether a record was inserted, and again after its reply was
+// lost.
+func (e *end) twice(id session.ID) bool {
+	n := 0
+	for _, st := range e.world.log {
+		if st.what == "insert" && st.done && st.id == id {
+			n++
+		}
+	}
+	return n > 1
+}
+
+// acknowledgedIsThere: what was acknowledged was done.
+func (e *end) acknowledgedIsThere(a *actor) {
+	if a.outcome() != acknowledged {
+		return
+	}
+	const name = "no acknowledged write lost"
+	for _, key := range a.op.keys {
+		if len(e.steps(a, func(st *step) bool { return st.stores(string(key)) })) == 0 {
+			e.fail(name, "%d never stored %s", a.n, key)
+		}
+	}
+	if n := len(e.steps(a, func(st *step) bool { return st.stores(string(visits)) })); a.op.counts && n != 1 {
+		e.fail("no Update applied twice", "%d stored it %d times", a.n, n)
+	}
+	if t, ok := tokenOf(a.in); ok && a.op.destroys && e.records[t.id] != nil && e.admitted(a) {
+		e.fail("no destroyed session back", "%d destroyed it", a.n)
+	}
+	limited := func(st *step) bool {
+		return st.done && st.change != nil && st.change.IdleTimeout != nil && *st.change.IdleTimeout == ownIdle
+	}
+	if a.op.limits && a.out != nil && len(e.steps(a, limited)) == 0 {
+		e.fail(name, "%d never stored its limits", a.n)
+	}
+	if a.op.user != "" && !e.signedIn(a) {
+		e.fail(name, "%d is not signed in, and nobody ended that session", a.n)
+	}
+}
+
+// signedIn tells whether the session that an actor's answer gave it is the
+// user's, or has been ended by right since.
+func (e *end) signedIn(a *actor) bool {
+	t, ok := tokenOf(a.out)
+	if !ok {
+		return false
+	}
+	rec := e.records[t.id]
+	ended := func(st *step) bool { return st.id == t.id && st.what == "delete" && st.done || st.what == "reap" }
+	return rec == nil && e.any(ended) ||
+		rec != nil && rec.User == a.op.user
+}

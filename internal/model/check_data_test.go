@@ -1,0 +1,114 @@
+package model_test
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/session"
+)
+
+// sawOnlyItsOwn: nobody is shown what was stored for another user, nor for a
+// user what was anonymous when it was admitted.
+func (e *end) sawOnlyItsOwn(a *actor) {
+	for _, s := range a.sights {
+		if s.of != "" && s.of != s.to {
+			e.fail("nothing of one user for another", "%d, as %q, saw what %q stored", a.n, s.to, s.of)
+		}
+	}
+}
+
+// lastWriteWins: what a key holds was written by somebody who may have been
+// the last one.
+func (e *end) lastWriteWins(rec *session.Record, key session.Key[mark]) {
+	const name = "no acknowledged write lost"
+	is, there := rec.Values[string(key)]
+	last := e.writer(rec.ID, string(key), is.Version)
+	if there && last != nil && last.outcome() == refused && (last.op.last == "" || last.op.last == string(key)) {
+		e.fail(name, "%s holds what %d was refused", key, last.n)
+	}
+	for _, a := range e.actors {
+		wrote := len(e.steps(a, func(st *step) bool { return st.id == rec.ID && st.stores(string(key)) })) > 0
+		if a == last || a.outcome() != acknowledged || !wrote {
+			continue
+		}
+		switch {
+		case last == nil:
+			e.fail(name, "%s of %d is lost", key, a.n)
+		case e.precedes(last, a):
+			e.fail(name, "%s of %d, which came after that of %d, is lost", key, a.n, last.n)
+		}
+	}
+	if _, was := valuesOf(e.start[rec.ID])[string(key)]; was && last == nil && !there {
+		e.fail(name, "%s is lost", key)
+	}
+}
+
+// writer returns who wrote a version of a key, or took the key away, last; nil
+// for nobody.
+func (e *end) writer(id session.ID, key string, version int64) *actor {
+	for _, st := range slices.Backward(e.world.log) {
+		if st.id != id || !st.stores(key) {
+			continue
+		}
+		values := valuesOf(st.record)
+		if st.change != nil {
+			values = st.change.Set
+		}
+		if values[key].Version == version {
+			return st.actor
+		}
+	}
+	return nil
+}
+
+// countIsExact: Updates are neither lost nor applied twice.
+func (e *end) countIsExact(rec *session.Record) {
+	if slices.ContainsFunc(e.actors, func(a *actor) bool { return a.op.clears }) {
+		return // which sets it back
+	}
+	least := counted(e.start[rec.ID])
+	most := least
+	for _, a := range e.actors {
+		if !a.op.counts {
+			continue
+		}
+		here := len(e.steps(a, func(st *step) bool { return st.id == rec.ID && st.stores(string(visits)) })) > 0
+		if a.outcome() == acknowledged && here {
+			least, most = least+1, most+1
+		}
+		if a.outcome() == unsure {
+			most++
+		}
+	}
+	if n := counted(rec); n < least || n > most {
+		e.fail("no Update applied twice", "the count is %d, want %d to %d", n, least, most)
+	}
+}
+
+// counted is what a session's Updates have counted.
+func counted(rec *session.Record) int {
+	var v tally
+	_ = json.Unmarshal(valuesOf(rec)[string(visits)].Data, &v)
+	return v.N
+}
+
+// ofOneUser: a session holds nothing that was stored for another user.
+func (e *end) ofOneUser(rec *session.Record) {
+	for key, v := range rec.Values {
+		var by struct{ User string }
+		if err := json.Unmarshal(v.Data, &by); err != nil || by.User != "" && by.User != rec.User {
+			e.fail("nothing of one user for another", "%s of the session of %q is of %q", key, rec.User, by.User)
+		}
+	}
+}
+
+// limitsAgree: no touch undoes limits that SetTimeouts has shortened.
+func (e *end) limitsAgree(rec *session.Record) {
+	idle := rec.IdleTimeout
+	if idle == 0 || e.sc.idle > 0 || // a write that was kept waiting has an earlier time
+		!rec.Expires.After(rec.LastSeen.Add(idle+time.Second)) {
+		return
+	}
+	e.fail("limits stay", "it expires %v after it was seen, its idle timeout is %v", rec.Expires.Sub(rec.LastSeen), idle)
+}

@@ -1,0 +1,134 @@
+package model_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+
+	"github.com/holdfast-go/session"
+)
+
+// revokedStaysRevoked: after an acknowledged revocation, no session is left of
+// a sign-in whose request was admitted before it. One whose process died
+// before it read the marker may be, whose token nobody has: whoever joins it is
+// judged by the marker too.
+func (e *end) revokedStaysRevoked(a *actor) {
+	if !a.op.revokes || a.outcome() != acknowledged || a.op.alone == nil && a.user == "" && a.op.user == "" {
+		return
+	}
+	const name = "no revoked session back"
+	keeps := e.keeps(a)
+	for id, rec := range e.records {
+		if rec.User != a.revokes() || id == keeps {
+			continue
+		}
+		if st := e.start[id]; st != nil && st.User == rec.User {
+			e.fail(name, "%d revoked it", a.n)
+		}
+		for _, o := range e.actors {
+			t, ok := tokenOf(o.out)
+			if ok && o != a && o.outcome() == acknowledged && t.opens(rec) && o.op.user == rec.User && (e.revokedBy(o) || o.began.Before(a.began)) && !o.op.revokes {
+				e.fail(name, "%d signed in though it was admitted before %d", o.n, a.n)
+			}
+		}
+	}
+}
+
+// endedOneByOne: a session that was revoked by its ID is gone.
+func (e *end) endedOneByOne(a *actor) {
+	for _, id := range a.revoked {
+		switch {
+		case e.records[id] == nil:
+		case e.twice(id):
+			// Its insert, whose reply was lost, found it absent and inserted it
+			// again: design.md, "absent = again".
+			e.known("an insert is repeated after a Revoke", "%d revoked %s", a.n, e.name(id))
+		default:
+			e.fail("no revoked session back", "%d revoked %s", a.n, e.name(id))
+		}
+	}
+}
+
+// keeps is the session that a RevokeOthers leaves.
+func (e *end) keeps(a *actor) session.ID {
+	if a.op.alone != nil {
+		return session.ID{}
+	}
+	if t, ok := tokenOf(a.out); ok {
+		return t.id
+	}
+	t, _ := tokenOf(a.in)
+	return t.id
+}
+
+// revokedBy tells whether another actor has revoked what a signed in to.
+func (e *end) revokedBy(a *actor) bool {
+	return e.any(func(st *step) bool {
+		return st.actor != a && st.actor.revokes() == a.op.user && isMarker(st.id) && st.done && a.began.UnixNano() < st.notBefore()
+	})
+}
+
+// revokes names the user whose sessions an actor revokes.
+func (a *actor) revokes() string {
+	if a.op.alone != nil {
+		return "ann"
+	}
+	return cmp.Or(a.op.user, a.user)
+}
+
+// notBefore reads the time of a revocation from the marker that it writes.
+func (st *step) notBefore() int64 {
+	values := valuesOf(st.record)
+	if st.change != nil {
+		values = st.change.Set
+	}
+	var m struct{ NotBefore int64 }
+	for _, v := range values {
+		_ = json.Unmarshal(v.Data, &m)
+	}
+	return m.NotBefore
+}
+
+// deletedByRight: a record is deleted only by who may.
+func (e *end) deletedByRight() {
+	for _, st := range e.world.log {
+		if st.what != "delete" || !st.done {
+			continue
+		}
+		a := st.actor
+		t, _ := tokenOf(a.in)
+		switch {
+		case a.op.destroys,
+			a.op.revokes && st.id != e.keeps(a),
+			// A revoked sign-in takes back what it did, and with it a session
+			// that it joined or that a RevokeOthers would have kept: design.md,
+			// "Revoking a user".
+			a.op.user != "" && e.revokedBy(a),
+			e.inserted(a, st.id) && a.outcome() != acknowledged,
+			a.op.user != "" && st.id == t.id && a.op.user != a.user && a.user != "",
+			a.op.user != "" && e.sc.cap:
+		default:
+			e.fail("ended by right", "%d deleted %s", a.n, e.name(st.id))
+		}
+	}
+	for id := range e.start {
+		if e.records[id] == nil && !e.any(func(st *step) bool { return st.id == id && st.what == "delete" && st.done || st.what == "reap" }) {
+			e.fail("ended by right", "%s is gone", e.name(id))
+		}
+	}
+}
+
+// capKeeps: of sign-ins that are all acknowledged, as many stay as the maximum
+// allows.
+func (e *end) capKeeps() {
+	failed := func(a *actor) bool { return a.outcome() != acknowledged }
+	switch {
+	case !e.sc.cap || len(e.records) > 0 || slices.ContainsFunc(e.actors, failed):
+	case len(e.start) > 0:
+		// One lists the other's session as of before its sign-in, and deletes it
+		// after: a Delete has no guard.
+		e.known("sign-ins again at the maximum end each other", "none is left")
+	default:
+		e.fail("no acknowledged write lost", "sign-ins at the maximum have ended each other")
+	}
+}

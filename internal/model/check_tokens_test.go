@@ -1,0 +1,206 @@
+package model_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/holdfast-go/session"
+)
+
+// admitted tells whether the actor's cookie opened a live session when it came.
+// One that had expired is none of its business, and a request admitted before
+// may still save and touch it: design.md, "Judged once".
+func (e *end) admitted(a *actor) bool {
+	t, adm := e.admission(a)
+	return adm != nil && t.opens(adm.record) && a.began.Before(adm.record.Expires)
+}
+
+// admission returns the step that loaded the session of the actor's cookie.
+func (e *end) admission(a *actor) (t token, st *step) {
+	t, ok := tokenOf(a.in)
+	if !ok {
+		return t, nil
+	}
+	found := e.steps(a, func(st *step) bool { return st.what == "load" && st.id == t.id })
+	if len(found) == 0 {
+		return t, nil
+	}
+	return t, found[0]
+}
+
+// superseded tells whether the actor came with a token that had been renewed
+// within the last 30 s.
+func (e *end) superseded(a *actor) bool {
+	t, adm := e.admission(a)
+	return adm != nil && adm.record != nil && !t.opens(adm.record) && a.began.Before(adm.record.Renewed.Add(30*time.Second))
+}
+
+// supersededDoesNothing: within 30 s, a token before the current one reads
+// nothing, writes nothing, creates nothing and sets no cookie; a sign-in may
+// join the one that superseded it.
+func (e *end) supersededDoesNothing(a *actor) {
+	const name = "a superseded token does nothing"
+	if !e.superseded(a) {
+		return
+	}
+	joins := a.op.user != ""
+	if a.user != "" || len(a.sights) > 0 && !joins {
+		e.fail(name, "%d read the session", a.n)
+	}
+	if a.op.writes() && !joins && !a.dead() && !a.op.late && !a.op.gone && !errors.Is(a.err, session.ErrSuperseded) {
+		e.fail(name, "%d was answered %v", a.n, a.err)
+	}
+	if a.op.reloads && !errors.Is(a.err, session.ErrSuperseded) {
+		e.fail(name, "%d reloaded: %v", a.n, a.err)
+	}
+	if !joins && a.out != nil {
+		e.fail(name, "%d set a cookie", a.n)
+	}
+	for _, st := range e.steps(a, func(st *step) bool { return st.done && !isMarker(st.id) }) {
+		allowed := joins && (st.what == "update" && !st.renewal() || st.what == "delete" && (e.revokedBy(a) || a.op.revokes))
+		if !allowed {
+			e.fail(name, "%d did %s", a.n, st.what)
+		}
+	}
+}
+
+// tokenWorks: the cookie of an acknowledged answer opens the session, unless
+// the session was ended by right or the cookie itself was used to renew it. So
+// two renewals of one token agree, or one is told.
+func (e *end) tokenWorks(a *actor) {
+	t, ok := tokenOf(a.out)
+	if !ok || a.outcome() != acknowledged {
+		return
+	}
+	rec := e.records[t.id]
+	if rec == nil || t.opens(rec) {
+		return // deletedByRight sees to the first
+	}
+	for _, o := range e.actors {
+		if p, ok := tokenOf(o.in); ok && p == t && len(e.steps(o, (*step).renewal)) > 0 {
+			return
+		}
+	}
+	e.fail("renewals agree", "the cookie that %d got does not work", a.n)
+}
+
+// oldTokenIsDead: after an acknowledged renewal the token before it is none.
+func (e *end) oldTokenIsDead(a *actor) {
+	t, ok := tokenOf(a.in)
+	if ok && a.outcome() == acknowledged && a.op.renews && e.works(t) && e.admitted(a) {
+		e.fail("no two live tokens", "%d renewed a token that still works", a.n)
+	}
+	made := map[session.ID]bool{}
+	for id := range e.records {
+		if e.inserted(a, id) {
+			made[id] = true
+		}
+	}
+	if len(made) > 1 {
+		e.fail("no two live tokens", "%d made %d records", a.n, len(made))
+	}
+}
+
+// reloadKnowsItsToken: Reload reads nothing that came after a renewal.
+func (e *end) reloadKnowsItsToken(a *actor) {
+	if !a.op.reloads || a.err != nil || a.dead() {
+		return
+	}
+	t, _ := e.admission(a)
+	loads := e.steps(a, func(st *step) bool { return st.what == "load" })
+	if len(loads) > 0 && !t.opens(loads[len(loads)-1].record) {
+		e.fail("no reading past a sign-in", "%d reloaded a session that had been renewed", a.n)
+	}
+}
+
+// owned: somebody has the token of each session, save after a crash or by who
+// can still get it by signing in once more.
+func (e *end) owned(rec *session.Record) {
+	holds := func(c *http.Cookie) bool { t, ok := tokenOf(c); return ok && t.opens(rec) }
+	for _, a := range e.actors {
+		if !a.dead() && holds(a.out) || holds(a.in) {
+			return
+		}
+	}
+	for _, st := range e.from {
+		if holds(st.cookie) {
+			return
+		}
+	}
+	made := func(st *step) bool { return st.id == rec.ID && (st.what == "insert" && st.done || st.renewal()) }
+	if e.any(func(st *step) bool { return st.actor.dead() && made(st) }) || e.joinable(rec) {
+		return
+	}
+	e.fail("each session has an owner", "nobody has the token of %s (%q)", e.name(rec.ID), rec.User)
+}
+
+// joinable tells whether a browser that signs in once more gets the session.
+func (e *end) joinable(rec *session.Record) bool {
+	if rec.User == "" {
+		return false
+	}
+	for _, b := range e.browsers {
+		if t, _ := tokenOf(b.cookie); t.id != rec.ID {
+			continue
+		}
+		if s := e.ask(b.cookie); s != nil {
+			s.SetUser(rec.User)
+			if s.Save(context.Background()) == nil && s.ID() == rec.ID {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ask makes a real request of a new process.
+func (e *end) ask(c *http.Cookie) *session.Session {
+	s, err := e.asker.Load(context.Background(), (&actor{in: c}).cookies())
+	if err != nil {
+		return nil
+	}
+	return s
+}
+
+// asked: real requests afterwards find what the records say, with each cookie
+// that anybody has.
+func (e *end) asked() {
+	known := map[token]*http.Cookie{}
+	for _, c := range e.cookies() {
+		if t, ok := tokenOf(c); ok {
+			known[t] = c
+		}
+	}
+	for t, c := range known {
+		s := e.ask(c)
+		rec := e.records[t.id]
+		works := e.works(t)
+		switch {
+		case s == nil:
+			e.fail("one answer", "a request afterwards failed")
+		case works != (s.ID() == t.id):
+			e.fail("the token that works is the record's", "works: %v, the record's: %v", !works, works)
+		case !works && s.User() != "", works && s.User() != rec.User:
+			e.fail("the token that works is the record's", "user %q", s.User())
+		}
+	}
+}
+
+// works tells whether, by the records, a token opens a live session.
+func (e *end) works(t token) bool {
+	rec := e.records[t.id]
+	return t.opens(rec) && time.Now().Before(rec.Expires)
+}
+
+func (e *end) cookies() []*http.Cookie {
+	var found []*http.Cookie
+	for _, st := range e.from {
+		found = append(found, st.cookie)
+	}
+	for _, a := range e.actors {
+		found = append(found, a.out)
+	}
+	return found
+}

@@ -1,0 +1,194 @@
+package model_test
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-go/session"
+)
+
+// op is what a request does, and what of it the invariants need to know.
+type op struct {
+	name  string
+	do    func(ctx context.Context, a *actor, s *session.Session) error
+	alone func(a *actor) error // without a session
+
+	keys     []session.Key[mark] // it writes these
+	user     string              // it signs this one in
+	counts   bool                // it updates visits
+	renews   bool
+	limits   bool // it gives limits of its own
+	destroys bool
+	revokes  bool
+	reloads  bool
+	clears   bool
+
+	// It has two answers: this key's is the second, and the one that counts.
+	last string
+
+	late bool // it acts after the response has begun
+	gone bool // its client goes away before the response begins
+	due  bool // it is about touches, so that one is due
+}
+
+// writes tells whether an answer without an error acknowledges a change.
+func (o op) writes() bool {
+	return len(o.keys) > 0 || o.user != "" || o.counts || o.renews || o.destroys || o.clears
+}
+
+type sess = session.Session
+
+// plain makes an op of calls that need no context.
+func plain(name string, do func(a *actor, s *sess), traits op) op {
+	traits.name = name
+	traits.do = func(_ context.Context, a *actor, s *sess) error { do(a, s); return nil }
+	return traits
+}
+
+func put(k session.Key[mark], a *actor, s *sess) { k.Set(s, mark{a.n, s.User()}) }
+
+var (
+	set      = plain("Set", func(a *actor, s *sess) { put(color, a, s) }, op{keys: keys(color)})
+	setOther = plain("Set another key", func(a *actor, s *sess) { put(shape, a, s) }, op{keys: keys(shape)})
+	clearAll = plain("Clear", func(_ *actor, s *sess) { s.Clear() }, op{clears: true})
+	read     = plain("read", func(*actor, *sess) {}, op{})
+	touch    = plain("touch", func(*actor, *sess) {}, op{due: true})
+	renew    = plain("Renew", func(_ *actor, s *sess) { s.Renew() }, op{renews: true})
+	timeouts = plain("SetTimeouts", func(_ *actor, s *sess) { s.SetTimeouts(ownIdle, 24*time.Hour) }, op{renews: true, limits: true})
+	destroy  = plain("Destroy", func(_ *actor, s *sess) { s.Destroy() }, op{destroys: true})
+	loginAnn = plain("SetUser ann", func(_ *actor, s *sess) { s.SetUser("ann") }, op{user: "ann", renews: true})
+	loginBob = plain("SetUser bob", func(_ *actor, s *sess) { s.SetUser("bob") }, op{user: "bob", renews: true})
+	loginSet = plain("SetUser ann and Set", func(a *actor, s *sess) { s.SetUser("ann"); put(color, a, s) },
+		op{user: "ann", renews: true, keys: keys(color)})
+	renewSet = plain("Renew and Set", func(a *actor, s *sess) { s.Renew(); put(color, a, s) },
+		op{renews: true, keys: keys(color)})
+	bye = plain("Destroy and Set", func(a *actor, s *sess) { s.Destroy(); put(color, a, s) },
+		op{destroys: true, keys: keys(color)})
+
+	update = op{name: "Update", counts: true, do: count}
+	reload = op{name: "Reload", reloads: true, do: func(ctx context.Context, a *actor, s *sess) error {
+		err := s.Reload(ctx)
+		a.look(s)
+		return err
+	}}
+	save = op{name: "Save, then Set another key", keys: keys(color, shape), last: string(shape), do: func(ctx context.Context, a *actor, s *sess) error {
+		put(color, a, s)
+		if err := s.Save(ctx); err != nil {
+			s.Discard() // or the commit would try again
+			return err
+		}
+		put(shape, a, s)
+		return nil
+	}}
+	loginCount = op{name: "SetUser ann, Save and Update", user: "ann", renews: true, counts: true, last: string(visits), do: func(ctx context.Context, a *actor, s *sess) error {
+		s.SetUser("ann")
+		if err := s.Save(ctx); err != nil {
+			s.Discard()
+			return err
+		}
+		return count(ctx, a, s)
+	}}
+	saveCount = op{name: "Set, Save and Update", keys: keys(color), counts: true, last: string(visits), do: func(ctx context.Context, a *actor, s *sess) error {
+		put(color, a, s)
+		if err := s.Save(ctx); err != nil {
+			s.Discard()
+			return err
+		}
+		return count(ctx, a, s)
+	}}
+	others = op{name: "RevokeOthers", revokes: true, do: func(ctx context.Context, _ *actor, s *sess) error {
+		_, err := s.RevokeOthers(ctx)
+		return err
+	}}
+	password = op{name: "SetUser ann and RevokeOthers", revokes: true, user: "ann", renews: true, do: func(ctx context.Context, _ *actor, s *sess) error {
+		s.SetUser("ann")
+		_, err := s.RevokeOthers(ctx)
+		if err != nil {
+			s.Discard()
+		}
+		return err
+	}}
+	all = op{name: "RevokeAll", revokes: true, alone: func(a *actor) error {
+		_, err := a.manager.RevokeAll(a.context(), "ann")
+		return err
+	}}
+	one = op{name: "Revoke", destroys: true, alone: func(a *actor) error {
+		return a.manager.Revoke(a.context(), "ann", a.world.first())
+	}}
+	each = op{name: "List and Revoke each", destroys: true, alone: func(a *actor) error {
+		infos, err := a.manager.List(a.context(), "ann")
+		for _, i := range infos {
+			if a.manager.Revoke(a.context(), "ann", i.ID) == nil {
+				a.revoked = append(a.revoked, i.ID)
+			}
+		}
+		return err
+	}}
+	job = op{name: "LoadID and Set", keys: keys(color), alone: func(a *actor) error {
+		s, err := a.manager.LoadID(a.context(), a.world.first())
+		if err != nil {
+			return err
+		}
+		a.user = s.User()
+		a.look(s)
+		put(color, a, s)
+		return s.Save(a.context())
+	}}
+
+	lateSet     = late(set)
+	lateDestroy = late(destroy)
+	lateRenew   = late(renew)
+	goneLogin   = gone(loginAnn)
+	goneSet     = gone(set)
+)
+
+func keys(k ...session.Key[mark]) []session.Key[mark] { return k }
+
+func late(o op) op {
+	o.name, o.late = o.name+" after the first byte", true
+	return o
+}
+
+func gone(o op) op {
+	o.name, o.gone = o.name+", client gone", true
+	return o
+}
+
+// ownIdle is the idle timeout that SetTimeouts gives, shorter than that of the
+// Managers.
+const ownIdle = time.Minute
+
+func count(ctx context.Context, a *actor, s *sess) error {
+	user := s.User()
+	_, err := visits.Update(ctx, s, func(v tally) tally {
+		a.sights = append(a.sights, sight{v.User, user})
+		return tally{v.N + 1, user}
+	})
+	return err
+}
+
+// pass lets time go by.
+func pass(d time.Duration) op {
+	return op{name: "time passes: " + d.String(), alone: func(a *actor) error {
+		a.stop(step{what: "wait", touch: foot{all: true}})
+		time.Sleep(d)
+		return nil
+	}}
+}
+
+// reap is the database's TTL monitor: it removes what expired long ago, and
+// never what has not.
+func reap(d time.Duration) op {
+	o := pass(d)
+	return op{name: o.name + ", expired records are removed", alone: func(a *actor) error {
+		_ = o.alone(a)
+		a.stop(step{what: "reap", touch: foot{all: true}})
+		for id := range a.world.seen() {
+			rec, err := a.world.mem.Load(a.context(), id)
+			if err == nil && time.Now().After(rec.Expires.Add(5*time.Minute)) {
+				_ = a.world.mem.Delete(a.context(), id)
+			}
+		}
+		return nil
+	}}
+}

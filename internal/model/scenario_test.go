@@ -1,0 +1,315 @@
+package model_test
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gorilla/securecookie"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/memstore"
+)
+
+// The states that a scenario starts in. Where there is a session, two browsers
+// have one each.
+const (
+	nothing   = "none"
+	anonymous = "anonymous"
+	signedIn  = "signed in"
+)
+
+var states = []string{nothing, anonymous, signedIn}
+
+// scenario is a start and what happens at the same time.
+type scenario struct {
+	state   string
+	ops     []op
+	other   int  // how many of the last ops are of the second browser
+	wrapped bool // through Manager.Wrap
+	shared  bool // in one process
+	faults  bool
+	full    bool // prune nothing
+	cap     bool // one session per user
+	idle    time.Duration
+}
+
+func (sc *scenario) String() string {
+	var names []string
+	for i, o := range sc.ops {
+		if i >= len(sc.ops)-sc.other && o.alone == nil {
+			o.name += " on another device"
+		}
+		names = append(names, o.name)
+	}
+	text := strings.Join(names, " ∥ ") + ", " + sc.state
+	if sc.wrapped {
+		text += ", in handlers"
+	}
+	if sc.shared {
+		text += ", one process"
+	}
+	if sc.cap {
+		text += ", one session per user"
+	}
+	return text
+}
+
+// start is a session as a browser and the store have it.
+type start struct {
+	made   time.Time
+	cookie *http.Cookie
+	record *session.Record
+}
+
+// stage is what all runs of a scenario share.
+type stage struct {
+	from      []start
+	processes []*session.Manager
+	after     *session.Manager // another one, for requests after a run
+	mem       *current
+}
+
+// current is the store of the run at hand.
+type current struct{ session.Store }
+
+func (sc *scenario) stage() (st *stage, err error) {
+	st = &stage{mem: &current{memstore.New()}}
+	for range sc.ops {
+		m, err := sc.process()
+		if err != nil {
+			return nil, err
+		}
+		st.processes = append(st.processes, m)
+	}
+	if st.after, err = session.New(st.mem, secret, sc.options()...); err != nil {
+		return nil, err
+	}
+	st.from, err = sc.template()
+	return st, err
+}
+
+// template makes what each run of the scenario starts with.
+func (sc *scenario) template() ([]start, error) {
+	if sc.state == nothing {
+		return make([]start, 2), nil
+	}
+	mem := memstore.New()
+	m, err := session.New(mem, secret, sc.options()...)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]start, 2)
+	for i := range found {
+		time.Sleep(tick) // so that their IDs are in order
+		if found[i], err = sc.begin(m, mem); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func (sc *scenario) options(more ...session.Option) []session.Option {
+	quiet := session.WithLogger(slog.New(slog.DiscardHandler))
+	if sc.cap {
+		more = append(more, session.WithMaxPerUser(1))
+	}
+	if sc.idle > 0 {
+		more = append(more, session.WithIdleTimeout(sc.idle))
+	}
+	return append(more, quiet)
+}
+
+func (sc *scenario) begin(m *session.Manager, mem *memstore.Store) (st start, err error) {
+	ctx := context.Background()
+	s, err := m.Load(ctx, nil)
+	if err != nil {
+		return st, err
+	}
+	if sc.state == signedIn {
+		s.SetUser("ann")
+	}
+	color.Set(s, mark{0, s.User()})
+	visits.Set(s, tally{10, s.User()})
+	if err := s.Save(ctx); err != nil {
+		return st, err
+	}
+	st = start{time.Now(), s.Cookie(), nil}
+	st.record, err = mem.Load(ctx, s.ID())
+	return st, err
+}
+
+// aged returns the record as if it had been made some time ago.
+func (st start) aged(age time.Duration) *session.Record {
+	rec, by := *st.record, time.Since(st.made)-age
+	for _, t := range []*time.Time{&rec.Created, &rec.LoggedIn, &rec.LastSeen, &rec.Expires, &rec.Deadline} {
+		if !t.IsZero() {
+			*t = t.Add(by)
+		}
+	}
+	return &rec
+}
+
+// world returns a new one, before anything happens.
+func (sc *scenario) world(st *stage) (*world, error) {
+	w := &world{from: st.from, mem: memstore.New(), start: map[session.ID]*session.Record{}, faults: sc.faults, shared: sc.shared}
+	browsers := make([]*browser, 2)
+	for i, start := range st.from {
+		browsers[i] = &browser{start.cookie}
+		if start.record == nil || i == 1 && sc.other == 0 {
+			continue
+		}
+		rec := start.aged(sc.age())
+		w.start[rec.ID] = rec
+		w.ids = append(w.ids, rec.ID)
+		if err := w.mem.Insert(context.Background(), rec); err != nil {
+			return nil, err
+		}
+	}
+	w.browsers = browsers
+	for i, o := range sc.ops {
+		a := &actor{n: i + 1, op: o, wrapped: sc.wrapped && o.alone == nil, world: w}
+		if o.alone == nil {
+			a.browser = browsers[0]
+			if i >= len(sc.ops)-sc.other {
+				a.browser = browsers[1]
+			}
+		}
+		a.manager = st.processes[i]
+		if sc.shared {
+			a.manager = st.processes[0]
+		}
+		w.actors = append(w.actors, a)
+	}
+	return w, nil
+}
+
+// age is that of the session at the start, more than the touch interval where
+// the scenario is about touches.
+func (sc *scenario) age() time.Duration {
+	if slices.ContainsFunc(sc.ops, func(o op) bool { return o.due }) {
+		if sc.idle > 0 {
+			return sc.idle / 4
+		}
+		return 2 * time.Hour
+	}
+	return time.Second
+}
+
+// first is the ID of the first browser's session.
+func (w *world) first() session.ID {
+	if len(w.ids) == 0 {
+		return session.ID{}
+	}
+	return w.ids[0]
+}
+
+// seen lists all records that there ever were, the markers of revocations too.
+func (w *world) seen() map[session.ID]bool {
+	ids := map[session.ID]bool{}
+	for id := range maps.Keys(w.start) {
+		ids[id] = true
+	}
+	for _, st := range w.log {
+		if st.record != nil {
+			ids[st.id] = true
+		}
+	}
+	return ids
+}
+
+// trace tells the schedule.
+func (w *world) trace() string {
+	var b strings.Builder
+	for _, st := range w.log {
+		fmt.Fprintf(&b, "  %d %s: %s", st.actor.n, st.actor.op.name, st.what)
+		if !st.id.IsZero() {
+			fmt.Fprintf(&b, " %s", w.name(st.id))
+		}
+		if st.what == "update" {
+			b.WriteString(describe(st.change))
+		}
+		if st.touch.write && !st.done {
+			b.WriteString(", no effect")
+		}
+		b.WriteString(st.fault.String() + "\n")
+	}
+	for _, a := range w.actors {
+		fmt.Fprintf(&b, "  %d answered: %v\n", a.n, a.err)
+	}
+	return b.String()
+}
+
+func (w *world) name(id session.ID) string {
+	switch i := slices.Index(w.ids, id); {
+	case id[6]>>4 == 8:
+		return "marker"
+	case i >= 0:
+		return fmt.Sprint("session ", i+1)
+	}
+	return "session …" + id.String()[30:]
+}
+
+func describe(ch *session.Change) string {
+	text := ""
+	if ch.If.Verifier != nil {
+		text += " if the token is the same"
+	}
+	for key := range ch.If.Versions {
+		text += " if " + key + " is the same"
+	}
+	for key := range ch.Set {
+		text += ", set " + key
+	}
+	if ch.Verifier != nil {
+		text += ", new token"
+	}
+	if ch.User != "" {
+		text += ", user " + ch.User
+	}
+	if ch.Replace {
+		text += ", whole data"
+	}
+	return text
+}
+
+var opener = newOpener()
+
+func newOpener() *securecookie.SecureCookie {
+	key, err := hkdf.Key(sha256.New, []byte(secret), nil, "holdfast session: sign", sha256.Size)
+	if err != nil {
+		panic(err)
+	}
+	return securecookie.New(key, nil).SetSerializer(securecookie.NopEncoder{}).MaxAge(0)
+}
+
+// token is what a cookie carries.
+type token struct {
+	id       session.ID
+	verifier [sha256.Size]byte
+}
+
+func tokenOf(c *http.Cookie) (t token, ok bool) {
+	if c == nil || c.MaxAge < 0 {
+		return t, false
+	}
+	var raw []byte
+	if opener.Decode(c.Name, c.Value, &raw) != nil || len(raw) != 48 {
+		return t, false
+	}
+	copy(t.id[:], raw)
+	t.verifier = sha256.Sum256(raw[16:])
+	return t, true
+}
+
+// opens tells whether the token is the record's.
+func (t token) opens(rec *session.Record) bool {
+	return rec != nil && rec.ID == t.id && string(rec.Verifier) == string(t.verifier[:])
+}

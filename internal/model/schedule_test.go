@@ -1,0 +1,253 @@
+package model_test
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/memstore"
+)
+
+// tick is how long each step takes, so that no two fall on one moment: the
+// records keep milliseconds.
+const tick = time.Millisecond
+
+// world is one run: a store, what is in it at the start, and the actors.
+type world struct {
+	mem      *memstore.Store
+	start    map[session.ID]*session.Record
+	from     []start
+	ids      []session.ID // of the sessions at the start
+	browsers []*browser
+	actors   []*actor
+	events   chan *actor // whose actor has stopped or ended
+	log      []*step
+	faults   bool // one may befall this run
+	faulted  bool
+	shared   bool // the actors are requests to one process
+}
+
+// stop waits for the scheduler's leave to take a step.
+func (a *actor) stop(s step) *step {
+	s.actor = a
+	s.touch.mark = a.op.revokes
+	a.next = &s
+	a.world.events <- a
+	s.fault = <-a.resume
+	if s.fault == aborted {
+		runtime.Goexit()
+	}
+	return &s
+}
+
+// move is a step that could be next.
+type move struct {
+	actor int
+	fault fault
+	touch foot
+}
+
+func (m move) same(o move) bool { return m.actor == o.actor && m.fault == o.fault }
+
+// commutes tells whether two moves of different actors lead to the same in
+// either order. Of faults there is one in a run, so that each excludes others.
+func (m move) commutes(o move) bool {
+	return m.actor != o.actor && (m.fault == none || o.fault == none) && !m.touch.meets(o.touch)
+}
+
+// moves lists what could be next.
+func (w *world) moves() []move {
+	var found []move
+	for i, a := range w.actors {
+		if a.next == nil {
+			continue
+		}
+		found = append(found, move{i, none, a.next.touch})
+		if w.faults && !w.faulted && a.next.touch.write {
+			for _, f := range []fault{crashed, applied, dropped} {
+				found = append(found, move{i, f, a.next.touch})
+			}
+		}
+	}
+	return found
+}
+
+// run lets one actor take a step at a time, as choose says, until all are done
+// or it says no more.
+func (w *world) run(choose func([]move) (move, bool)) (complete bool) {
+	w.events = make(chan *actor)
+	for _, a := range w.actors {
+		a.resume = make(chan fault)
+		go a.live()
+	}
+	w.await(len(w.actors))
+	for {
+		moves := w.moves()
+		if len(moves) == 0 {
+			return true
+		}
+		m, ok := choose(moves)
+		if !ok {
+			w.abort()
+			return false
+		}
+		w.take(w.actors[m.actor], m.fault)
+	}
+}
+
+func (w *world) take(a *actor, f fault) {
+	time.Sleep(tick)
+	w.faulted = w.faulted || f != none
+	w.log = append(w.log, a.next)
+	a.next = nil
+	a.resume <- f
+	w.await(1)
+}
+
+// await waits until n actors have stopped. Nobody else runs meanwhile, so that
+// time goes on only for the pauses of the library. Requests to one process may
+// also wait for each other; then nothing happens for longer than those.
+func (w *world) await(n int) {
+	if !w.shared {
+		for range n {
+			<-w.events
+		}
+		return
+	}
+	for {
+		select {
+		case <-w.events:
+		case <-time.After(200 * time.Millisecond):
+			return
+		}
+	}
+}
+
+// abort ends all actors.
+func (w *world) abort() {
+	for slices.ContainsFunc(w.actors, func(a *actor) bool { return !a.ended }) {
+		for _, a := range w.actors {
+			if a.next != nil {
+				w.take(a, aborted)
+			}
+		}
+	}
+}
+
+// explorer goes through all schedules of a scenario, depth first. Each run
+// starts anew and repeats the one before up to where they part.
+//
+// It runs one of each set of schedules that differ only in the order of steps
+// that commute (sleep sets, after Godefroid): steps of different actors that
+// touch different records, or read only, or concern different browsers.
+type explorer struct {
+	full  bool // prune nothing
+	nodes []*node
+}
+
+type node struct {
+	todo, done []move // todo[0] is the one being explored
+	asleep     []move // explored elsewhere, from an equivalent schedule
+}
+
+// begin returns the chooser of one run.
+func (e *explorer) begin() func([]move) (move, bool) {
+	depth := 0
+	return func(moves []move) (move, bool) {
+		if depth == len(e.nodes) && !e.grow(moves) {
+			return move{}, false
+		}
+		n := e.nodes[depth]
+		n.renew(moves)
+		depth++
+		if !slices.ContainsFunc(moves, n.todo[0].same) {
+			panic(fmt.Sprintf("model: a schedule cannot be repeated, something besides it decides: %v is not in %v", n.todo[0], moves))
+		}
+		return n.todo[0], true
+	}
+}
+
+// renew takes what the moves touch from the run at hand: each has records and
+// browsers of its own.
+func (n *node) renew(moves []move) {
+	for _, known := range [][]move{n.todo, n.done, n.asleep} {
+		for i := range known {
+			if j := slices.IndexFunc(moves, known[i].same); j >= 0 {
+				known[i] = moves[j]
+			}
+		}
+	}
+}
+
+// grow adds a node, unless all that follows has been explored elsewhere.
+func (e *explorer) grow(moves []move) bool {
+	n := &node{}
+	if last := len(e.nodes) - 1; last >= 0 && !e.full {
+		was := e.nodes[last]
+		for _, m := range slices.Concat(was.asleep, was.done) {
+			if m.commutes(was.todo[0]) {
+				n.asleep = append(n.asleep, m)
+			}
+		}
+	}
+	for _, m := range moves {
+		if !slices.ContainsFunc(n.asleep, m.same) {
+			n.todo = append(n.todo, m)
+		}
+	}
+	if len(n.todo) == 0 {
+		return false
+	}
+	e.nodes = append(e.nodes, n)
+	return true
+}
+
+// next turns to the schedule that comes next, if there is one.
+func (e *explorer) next() bool {
+	for len(e.nodes) > 0 {
+		n := e.nodes[len(e.nodes)-1]
+		n.done, n.todo = append(n.done, n.todo[0]), n.todo[1:]
+		if len(n.todo) > 0 {
+			return true
+		}
+		e.nodes = e.nodes[:len(e.nodes)-1]
+	}
+	return false
+}
+
+// order tells what of a run happened before what in each schedule that is
+// equivalent to it.
+type order struct {
+	log    []*step
+	before []uint64 // one bit for each earlier step of the log
+}
+
+func newOrder(log []*step) order {
+	o := order{log, make([]uint64, len(log))}
+	for i, s := range log {
+		for j, e := range log[:i] {
+			if e.actor == s.actor || e.touch.meets(s.touch) {
+				o.before[i] |= o.before[j] | 1<<j
+			}
+		}
+	}
+	return o
+}
+
+// precedes tells whether, in this schedule or an equivalent one, a had its
+// answer before b began.
+func (o order) precedes(a, b *actor) bool {
+	for i, s := range o.log {
+		if s.actor != a {
+			continue
+		}
+		for j, e := range o.log[:i] {
+			if e.actor == b && o.before[i]&(1<<j) != 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
