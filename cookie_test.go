@@ -126,7 +126,7 @@ func TestCacheHeaders(t *testing.T) {
 
 func TestHostileCookies(t *testing.T) {
 	coll, count := counted(t)
-	a, v := newApp(t, newManager(t, openMongo(t, coll))), newVisitor(t)
+	a, v := newApp(t, newManager(t, openMongo(t, coll, alone))), newVisitor(t)
 	good := v.login(a, "ann").setCookie(host).Value
 	raw := must(base64.URLEncoding.DecodeString(good))
 	sign := func(secretKey []byte, name string, value []byte) string {
@@ -167,7 +167,7 @@ func TestHostileCookies(t *testing.T) {
 func TestManyCookiesOfOneName(t *testing.T) {
 	coll, count := counted(t)
 	now := newClock()
-	m := newManager(t, openMongo(t, coll))
+	m := newManager(t, openMongo(t, coll, alone))
 	m.SetClock(now.Now)
 	a := newApp(t, m)
 	pair := func(do func(s *session.Session)) string {

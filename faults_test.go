@@ -76,7 +76,7 @@ func TestFault02LogoutUndone(t *testing.T) {
 
 func TestFault03AWriteOnEveryRequest(t *testing.T) {
 	coll, count := counted(t)
-	a, v := newApp(t, newManager(t, openMongo(t, coll))), newVisitor(t)
+	a, v := newApp(t, newManager(t, openMongo(t, coll, alone))), newVisitor(t)
 	v.login(a, "ann")
 	count.take()
 	for range 10 {
@@ -341,7 +341,7 @@ func TestFault18WeakDefaults(t *testing.T) {
 // does not answer hold a request.
 func TestFault19DeadlinesAndCancelledOperations(t *testing.T) {
 	coll, count := counted(t)
-	m := newManager(t, openMongo(t, coll), session.WithStoreTimeout(200*time.Millisecond))
+	m := newManager(t, openMongo(t, coll, alone), session.WithStoreTimeout(200*time.Millisecond))
 	ctx, cancel := context.WithCancel(background)
 	cancel()
 	s := must(m.Load(ctx, nil))
@@ -487,7 +487,7 @@ func TestFault22DataBoundedByACookiesSize(t *testing.T) {
 
 func TestFault23RevokingAUserByIterating(t *testing.T) {
 	coll, count := counted(t)
-	m := newManager(t, openMongo(t, coll))
+	m := newManager(t, openMongo(t, coll, alone))
 	a := newApp(t, m)
 	v := newVisitor(t)
 	v.login(a, "ann")

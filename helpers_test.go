@@ -48,9 +48,9 @@ func newMongo(t testing.TB) *mongostore.Store {
 	return openMongo(t, testserver.Collection(t))
 }
 
-func openMongo(t testing.TB, coll *mongo.Collection) *mongostore.Store {
+func openMongo(t testing.TB, coll *mongo.Collection, opts ...mongostore.Option) *mongostore.Store {
 	t.Helper()
-	store, err := mongostore.OpenCollection(background, coll, mongostore.WithLogger(slog.New(slog.DiscardHandler)))
+	store, err := mongostore.OpenCollection(background, coll, append(opts, mongostore.WithLogger(slog.New(slog.DiscardHandler)))...)
 	require.NoError(t, err)
 	t.Cleanup(func() { store.Close(background) })
 	return store

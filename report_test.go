@@ -209,7 +209,7 @@ func TestReportBehindOneTrustedProxy(t *testing.T) {
 
 func TestReportNothingIsSavedWhenNothingChanged(t *testing.T) {
 	coll, count := counted(t)
-	a, v := newApp(t, newManager(t, openMongo(t, coll))), newVisitor(t)
+	a, v := newApp(t, newManager(t, openMongo(t, coll, alone))), newVisitor(t)
 	v.login(a, "ann")
 	count.take()
 	for range 5 {
@@ -220,7 +220,7 @@ func TestReportNothingIsSavedWhenNothingChanged(t *testing.T) {
 
 func TestReportNothingIsStoredForUntouchedVisitors(t *testing.T) {
 	coll, count := counted(t)
-	store := openMongo(t, coll)
+	store := openMongo(t, coll, alone)
 	a := newApp(t, newManager(t, store))
 	count.take()
 	for range 20 {
