@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -378,12 +379,12 @@ func TestFault20AFailedConnectKillsOrLeavesADeadStore(t *testing.T) {
 	server := testserver.Get(t)
 	addr := must(options.Client().ApplyURI(server.URI).Hosts, nil)[0]
 	gate := newGate(t, addr)
-	uri := strings.Replace(server.URI, addr, gate.addr(), 1)
-	join := "?"
-	if strings.Contains(uri, "?") {
-		join = "&"
-	}
-	uri += join + "directConnection=true&connectTimeoutMS=300"
+	there := must(url.Parse(strings.Replace(server.URI, addr, gate.addr(), 1)))
+	q := there.Query()
+	q.Set("directConnection", "true")
+	q.Set("connectTimeoutMS", "300")
+	there.Path, there.RawQuery = "/", q.Encode() // without the path, the query is malformed
+	uri := there.String()
 	gate.shut()
 	db := testserver.Collection(t).Database().Name()
 	_, err := mongostore.Open(background, uri, mongostore.WithDatabase(db))

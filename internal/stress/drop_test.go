@@ -46,7 +46,7 @@ func dropping(t *testing.T, uri string) (string, *dropper) {
 	u.Host = l.Addr().String()
 	q := u.Query()
 	q.Set("directConnection", "true") // or the driver goes where the server says it is
-	u.RawQuery = q.Encode()
+	u.Path, u.RawQuery = "/", q.Encode() // without the path, the query is malformed
 	return u.String(), d
 }
 
