@@ -45,7 +45,7 @@ func dropping(t *testing.T, uri string) (string, *dropper) {
 	t.Cleanup(d.close)
 	u.Host = l.Addr().String()
 	q := u.Query()
-	q.Set("directConnection", "true") // or the driver goes where the server says it is
+	q.Set("directConnection", "true")    // or the driver goes where the server says it is
 	u.Path, u.RawQuery = "/", q.Encode() // without the path, the query is malformed
 	return u.String(), d
 }
