@@ -323,32 +323,29 @@ func TestPanicsDiscard(t *testing.T) {
 func TestClientGone(t *testing.T) {
 	log := new(logs)
 	store := memstore.New()
-	a, v := newApp(t, newManager(t, store, log.option())), newVisitor(t)
+	served := make(chan bool, 100)
+	a := newApp(t, newManager(t, store, log.option()), func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() { served <- r.Header.Get("X-Leave") != "" }()
+			next.ServeHTTP(w, r)
+		})
+	})
+	v := newVisitor(t)
 	v.login(a, "ann")
 	leave := func(do func(s *session.Session)) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(background)
-		done := make(chan struct{})
 		req := must(http.NewRequestWithContext(ctx, "GET", a.URL, nil))
+		req.Header.Set("X-Leave", "1")
 		req.Header.Set("X-Do", a.add(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 			cancel()
 			<-r.Context().Done()
 			do(s)
-			go func() {
-				// After the commit, which is at this handler's return.
-				for s.Save(background); ; {
-					color.Set(s, "too late")
-					if s.Save(background) != nil {
-						close(done)
-						return
-					}
-					s.Discard()
-				}
-			}()
 		}))
 		_, err := v.Do(req)
 		require.Error(t, err)
-		<-done
+		for !<-served { // until this request, with its commit, is over
+		}
 	}
 	leave(func(s *session.Session) { visits.Set(s, 5) })
 	_, n, _ := v.see(a)
