@@ -43,10 +43,10 @@ const (
 var withoutData = bson.Raw(bsoncore.NewDocumentBuilder().AppendInt32(fieldData, 0).Build())
 
 // special tells what must not stand in a field's name: a dot in an update's
-// path means nesting and a dollar an operator; FerretDB refuses a name that
-// begins or ends with white space.
+// path means nesting and a dollar an operator; BSON cannot hold a NUL or what is
+// not UTF-8, and FerretDB refuses a name that begins or ends with white space.
 func special(r rune) bool {
-	return r == '%' || r == '.' || r == '$' || unicode.IsSpace(r)
+	return r == '%' || r == '.' || r == '$' || r == 0 || r == utf8.RuneError || unicode.IsSpace(r)
 }
 
 // escape makes a key a field's name.
@@ -55,14 +55,16 @@ func escape(name string) string {
 		return name
 	}
 	var b strings.Builder
-	for _, r := range name {
-		if !special(r) {
-			b.WriteRune(r)
-			continue
+	for len(name) > 0 {
+		r, size := utf8.DecodeRuneInString(name)
+		for _, c := range []byte(name[:size]) {
+			if special(r) {
+				fmt.Fprintf(&b, "%%%02X", c)
+			} else {
+				b.WriteByte(c)
+			}
 		}
-		for _, c := range []byte(string(r)) {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
+		name = name[size:]
 	}
 	return b.String()
 }
