@@ -179,7 +179,10 @@ func TestOpenCollectionRefusesNil(t *testing.T) {
 	require.ErrorContains(t, err, "the collection is nil")
 }
 
-func TestWhateverTheURIOrClientSays(t *testing.T) {
+// recorded gives a collection, and the commands that were sent to its server
+// since the last time.
+func recorded(t testing.TB, opts ...*options.ClientOptions) (*mongo.Collection, func() []bson.Raw) {
+	t.Helper()
 	var mu sync.Mutex
 	var sent []bson.Raw
 	monitor := &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
@@ -187,15 +190,27 @@ func TestWhateverTheURIOrClientSays(t *testing.T) {
 		defer mu.Unlock()
 		sent = append(sent, bytes.Clone(e.Command))
 	}}
+	coll := testserver.Collection(t, append(opts, options.Client().SetMonitor(monitor))...)
+	return coll, func() []bson.Raw {
+		mu.Lock()
+		defer mu.Unlock()
+		all := sent
+		sent = nil
+		return all
+	}
+}
+
+func TestWhateverTheURIOrClientSays(t *testing.T) {
 	weak, err := options.Client().ApplyURI("mongodb://h/?w=1&journal=false&readPreference=secondaryPreferred&readConcernLevel=available").WriteConcern, error(nil)
 	require.NoError(t, err)
-	store := open(t, testserver.Collection(t, options.Client().SetMonitor(monitor).SetWriteConcern(weak)))
+	coll, sent := recorded(t, options.Client().SetWriteConcern(weak))
+	store := open(t, coll)
 	id := session.ID{1}
 	require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id}}))
 	require.NoError(t, store.Update(background, id, &session.Change{User: "ann"}))
 	require.NoError(t, store.Delete(background, id))
 	seen := 0
-	for _, command := range sent {
+	for _, command := range sent() {
 		switch elems, _ := command.Elements(); elems[0].Key() {
 		case "insert", "update", "delete":
 			seen++
