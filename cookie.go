@@ -141,10 +141,9 @@ func (k *cookieConfig) complete(c *config) {
 	}
 }
 
-// tokens returns those that the cookies carry and the keys verify, each once
+// tokens appends those that the cookies carry and the keys verify, each once
 // and at most four. It compares decoded tokens: the encoding is malleable.
-func (m *Manager) tokens(values []string) []token {
-	var found []token
+func (m *Manager) tokens(found []token, values []string) []token {
 	for _, v := range values {
 		if t, ok := m.decode(v); ok && !slices.Contains(found, t) {
 			found = append(found, t)

@@ -85,7 +85,7 @@ func (m *Manager) Load(ctx context.Context, cookies []*http.Cookie) (*Session, e
 			values = append(values, c.Value)
 		}
 	}
-	return s, m.admit(ctx, s, m.tokens(values))
+	return s, m.admit(ctx, s, m.tokens(nil, values))
 }
 
 // LoadID returns a stored session for a job, without its token: SetUser, Renew

@@ -33,6 +33,7 @@ type Session struct {
 	cookie   *http.Cookie // what a commit made, until it is sent
 	taken    bool         // the caller asked for cookie, to send it
 	stamps   []string     // of this request's own revocations
+	fields   [2][1]string // of the header, see only
 	accessed bool
 	answered bool // the response has begun
 	ended    bool // the handler has returned
