@@ -179,8 +179,8 @@ func (m *Manager) expires(i *Info, now time.Time) time.Time {
 	return i.Deadline
 }
 
-// milli returns the time as a store keeps it.
-func (m *Manager) milli() time.Time { return m.now().UTC().Truncate(time.Millisecond) }
+// milli returns a time as a store keeps it.
+func milli(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // bounded returns a context for store calls that ends with the store timeout
 // and not with the request: to cancel an operation closes its connection. It

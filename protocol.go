@@ -59,7 +59,7 @@ func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 		}
 	}
 	if s.standing == current {
-		s.touch(ctx)
+		s.touch(ctx, s.admitted)
 	}
 	return nil
 }
@@ -83,8 +83,8 @@ func (s *Session) take(rec *Record, sec secret) {
 
 // touch records activity when that is due. It is tried once and briefly, and
 // its failure fails no request: the session has been admitted.
-func (s *Session) touch(ctx context.Context) {
-	now, rec := s.m.milli(), s.rec
+func (s *Session) touch(ctx context.Context, now time.Time) {
+	now, rec := milli(now), s.rec
 	due := now.Add(-s.m.touchInterval(&rec.Info))
 	if !rec.LastSeen.Before(due) {
 		return
@@ -112,13 +112,14 @@ func (s *Session) readmit(ctx context.Context) error {
 	if s.target() == nil {
 		return nil
 	}
-	if !s.m.live(&s.rec.Info, s.m.now()) {
+	now := s.m.now()
+	if !s.m.live(&s.rec.Info, now) {
 		if err := s.reload(ctx); err != nil {
 			return err
 		}
 	}
 	if s.standing == current {
-		s.touch(ctx)
+		s.touch(ctx, now)
 	}
 	return nil
 }
@@ -405,7 +406,7 @@ func (s *Session) renew(ctx context.Context) (*Record, secret, error) {
 	ch := s.data()
 	ch.refresh(s.nextInfo(rec.Info))
 	ch.If.Verifier = s.secret.verifier()
-	ch.Verifier, ch.Salt, ch.Renewed = next.verifier(), salt, m.milli()
+	ch.Verifier, ch.Salt, ch.Renewed = next.verifier(), salt, milli(m.now())
 	uncertain := false
 	for try := 0; ; try++ {
 		err := m.store.Update(ctx, rec.ID, ch)
@@ -495,7 +496,7 @@ func (s *Session) deleteAll(ctx context.Context, ids []ID) error {
 // this request failed, it may be there already.
 func (s *Session) insert(ctx context.Context) (*Record, secret, error) {
 	m, t := s.m, s.nextToken()
-	rec := &Record{Info: s.nextInfo(Info{ID: t.id, Created: m.milli()}), Verifier: t.secret.verifier(), Values: s.data().Set}
+	rec := &Record{Info: s.nextInfo(Info{ID: t.id, Created: milli(m.now())}), Verifier: t.secret.verifier(), Values: s.data().Set}
 	again := s.pend.tried
 	s.pend.tried = true
 	for try := 0; ; try++ {
@@ -595,7 +596,7 @@ func (m *Manager) cap(ctx context.Context, rec *Record) error {
 // nextInfo returns what the record's description becomes with the pending
 // sign-in and limits.
 func (s *Session) nextInfo(info Info) Info {
-	now := s.m.milli()
+	now := milli(s.m.now())
 	info.LastSeen = now
 	if s.pend.user != "" {
 		info.User, info.LoggedIn, info.IdleTimeout = s.pend.user, now, 0
@@ -612,7 +613,7 @@ func (s *Session) nextInfo(info Info) Info {
 func (s *Session) limit(info *Info) {
 	if l := s.pend.limits; l != nil {
 		info.IdleTimeout, info.Deadline = l.idle, start(info).Add(l.lifetime)
-		info.Expires = s.m.expires(info, s.m.milli())
+		info.Expires = s.m.expires(info, milli(s.m.now()))
 	}
 }
 

@@ -129,13 +129,13 @@ func (m *Manager) mark(ctx context.Context, user string) (stamp string, err erro
 	}
 	value := Value{Data: data, Version: newVersion()}
 	set := map[string]Value{markerKey: value}
-	expires := m.milli().Add(markerLife)
+	expires := milli(m.now()).Add(markerLife)
 	id := markerID(user)
 	for try := 0; ; try++ {
 		found, err := m.store.Load(ctx, id)
 		switch {
 		case errors.Is(err, ErrNotFound):
-			err = m.store.Insert(ctx, &Record{Info: Info{ID: id, Created: m.milli(), Expires: expires}, Values: set})
+			err = m.store.Insert(ctx, &Record{Info: Info{ID: id, Created: milli(m.now()), Expires: expires}, Values: set})
 		case err != nil:
 			return "", err
 		default:
