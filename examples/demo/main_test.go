@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/session/internal/testserver"
 )
 
 var binary string
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 	if out, err := exec.Command("go", "build", "-race="+race(), "-o", binary, ".").CombinedOutput(); err != nil {
 		os.Stderr.Write(out)
 	} else {
-		code = m.Run()
+		code = testserver.Main(m)
 	}
 	os.RemoveAll(dir)
 	os.Exit(code)

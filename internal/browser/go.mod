@@ -6,6 +6,7 @@ require (
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
 	github.com/holdfast-go/session v0.0.0
+	go.uber.org/goleak v1.3.0
 )
 
 require (

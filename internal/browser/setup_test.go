@@ -3,6 +3,7 @@ package browser_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"go.uber.org/goleak"
 )
 
 const demoFolder = "../../examples/demo"
@@ -68,7 +70,7 @@ func runSuite(m *testing.M) (code int, err error) {
 	}
 	code = m.Run()
 	_ = demo.Process.Signal(os.Interrupt)
-	return code, demo.Wait()
+	return code, errors.Join(demo.Wait(), goleak.Find())
 }
 
 // findChromium never skips: a run without a browser has shown nothing.

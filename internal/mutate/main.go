@@ -80,6 +80,13 @@ func copyTree(dir string) error {
 
 var failed = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
 
+func (m mutation) apply(whole []byte) (broken []byte, err error) {
+	if n := bytes.Count(whole, []byte(m.old)); n != 1 {
+		return nil, fmt.Errorf("%s has %d places like it, want 1", m.file, n)
+	}
+	return bytes.Replace(whole, []byte(m.old), []byte(m.new), 1), nil
+}
+
 // try applies the break, runs its tests and takes it back. It returns the test
 // that failed.
 func (m mutation) try(dir string) (by string, err error) {
@@ -88,10 +95,10 @@ func (m mutation) try(dir string) (by string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if n := bytes.Count(whole, []byte(m.old)); n != 1 {
-		return "", fmt.Errorf("%s has %d places like it, want 1", m.file, n)
+	broken, err := m.apply(whole)
+	if err != nil {
+		return "", err
 	}
-	broken := bytes.Replace(whole, []byte(m.old), []byte(m.new), 1)
 	if err := os.WriteFile(file, broken, 0o644); err != nil {
 		return "", err
 	}

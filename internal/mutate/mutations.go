@@ -20,7 +20,7 @@ var mutations = []mutation{
 	},
 	{
 		"an Update without the version's guard", "protocol.go",
-		"ch := &Change{If: Guard{Versions: map[string]int64{name: old.Version}}, Set:", "ch := &Change{Set:",
+		"ch := &Change{If: Guard{Versions: map[string]int64{sw.name: old.Version}}, Set:", "ch := &Change{Set:",
 		".", "TestUpdateErrors|TestUpdateIsExact",
 	},
 	{
@@ -85,7 +85,7 @@ var mutations = []mutation{
 	},
 	{
 		"a repeated compare past a sign-in", "protocol.go",
-		"	case found.User != rec.User:\n		return ErrSuperseded\n", "",
+		"	case found.User != rec.User:\n		return Value{}, ErrSuperseded\n", "",
 		".", "TestUpdateErrors",
 	},
 	{
