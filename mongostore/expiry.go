@@ -1,6 +1,7 @@
 package mongostore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -183,10 +184,16 @@ func (s *Store) sweep(ctx context.Context) (removed int64, err error) {
 		return 0, err
 	}
 	expired := bson.E{Key: fieldExpires, Value: bson.D{{Key: "$lt", Value: cutoff}}}
+	cur, err := s.coll.Find(ctx, bson.D{expired},
+		options.Find().SetBatchSize(sweepBatch).SetProjection(bson.D{{Key: fieldID, Value: 1}}))
+	if err != nil {
+		return 0, err
+	}
+	defer cur.Close(ctx)
 	for {
-		ids, err := s.expired(ctx, expired)
-		if err != nil || len(ids) == 0 {
-			return removed, err
+		ids := nextIDs(ctx, cur)
+		if len(ids) == 0 {
+			return removed, cur.Err()
 		}
 		// The condition again: a touch may have come in between.
 		res, err := s.coll.DeleteMany(ctx, bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}}, expired})
@@ -194,10 +201,20 @@ func (s *Store) sweep(ctx context.Context) (removed int64, err error) {
 			return removed, err
 		}
 		removed += res.DeletedCount
-		if len(ids) < sweepBatch || res.DeletedCount == 0 {
-			return removed, nil // the rest is another replica's, which came first
+		if res.DeletedCount == 0 {
+			return removed, nil // another replica came first
 		}
 	}
+}
+
+// nextIDs returns those of the next documents, at most a batch.
+func nextIDs(ctx context.Context, cur *mongo.Cursor) (ids bson.A) {
+	for len(ids) < sweepBatch && cur.Next(ctx) {
+		id := cur.Current.Lookup(fieldID)
+		id.Value = bytes.Clone(id.Value) // the cursor's, until it moves on
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 func (s *Store) cutoff(ctx context.Context) (time.Time, error) {
@@ -213,23 +230,4 @@ func (s *Store) cutoff(ctx context.Context) (time.Time, error) {
 		now = hello.LocalTime
 	}
 	return now.Add(-sweepMargin), nil
-}
-
-func (s *Store) expired(ctx context.Context, condition bson.E) ([]any, error) {
-	cur, err := s.coll.Find(ctx, bson.D{condition},
-		options.Find().SetLimit(sweepBatch).SetProjection(bson.D{{Key: fieldID, Value: 1}}))
-	if err != nil {
-		return nil, err
-	}
-	var docs []struct {
-		ID any `bson:"_id"`
-	}
-	if err := cur.All(ctx, &docs); err != nil {
-		return nil, err
-	}
-	ids := make([]any, len(docs))
-	for i, d := range docs {
-		ids[i] = d.ID
-	}
-	return ids, nil
 }

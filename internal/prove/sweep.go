@@ -23,8 +23,7 @@ func sweepSecantus(ctx context.Context, r *run) error {
 		return err
 	}
 	defer func() { _ = server.Stop() }()
-	// A find of 500 among 200,000 takes SecantusDB up to half a minute.
-	return r.sweeps(ctx, server, r.size(20_000, 2_000), 1_000)
+	return r.sweeps(ctx, server, r.size(200_000, 2_000), 1_000)
 }
 
 func sweepFerret(ctx context.Context, r *run) error {
@@ -73,7 +72,7 @@ func (r *run) sweeps(ctx context.Context, server *realserver.Server, expired, li
 		defer stop()
 		stores = append(stores, s)
 	}
-	left, err := drained(ctx, coll, now.Add(-30*time.Minute))
+	left, err := drained(ctx, coll, live, now.Add(-30*time.Minute))
 	took := time.Since(began)
 	if err != nil {
 		return err
@@ -142,14 +141,18 @@ func sweepingStore(ctx context.Context, uri string, largest *highest, batches *a
 	return s, func() { _ = s.Close(ctx); disconnect(client) }, nil
 }
 
-// drained waits until nothing older is left, or half an hour.
-func drained(ctx context.Context, coll *mongo.Collection, before time.Time) (left int64, err error) {
+// drained waits until no more than live are left, or half an hour, and counts
+// what is older.
+func drained(ctx context.Context, coll *mongo.Collection, live int, before time.Time) (int64, error) {
 	for range 900 {
-		left, err = coll.CountDocuments(ctx, bson.D{{Key: "expires", Value: bson.D{{Key: "$lt", Value: before}}}})
-		if err != nil || left == 0 {
-			return left, err
+		all, err := coll.EstimatedDocumentCount(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if all <= int64(live) {
+			break
 		}
 		pause(ctx, 2*time.Second)
 	}
-	return left, nil
+	return coll.CountDocuments(ctx, bson.D{{Key: "expires", Value: bson.D{{Key: "$lt", Value: before}}}})
 }
