@@ -129,9 +129,9 @@ type client struct {
 }
 
 func newClient(t *testing.T, bases []string) *client {
-	transport := &http.Transport{MaxIdleConnsPerHost: 300, MaxConnsPerHost: 300}
+	transport := &http.Transport{MaxIdleConnsPerHost: 500, MaxConnsPerHost: 500}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &client{http.Client{Transport: transport, Timeout: time.Minute}, bases}
+	return &client{http.Client{Transport: transport, Timeout: 3 * time.Minute}, bases} // to load and to commit take a minute at most each
 }
 
 // ask sends one request to a process.
