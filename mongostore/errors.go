@@ -63,9 +63,12 @@ func writeError(err error) error {
 	return fmt.Errorf("%w: %w", session.ErrUncertain, err)
 }
 
+// unsent tells that no attempt reached a server: after one that did, the driver
+// gives that one's error.
 func unsent(err error) bool {
 	var selection topology.ServerSelectionError
-	return errors.As(err, &selection) || errors.Is(err, mongo.ErrClientDisconnected)
+	var pool topology.WaitQueueTimeoutError
+	return errors.As(err, &selection) || errors.As(err, &pool) || errors.Is(err, mongo.ErrClientDisconnected)
 }
 
 // refused tells an answer of the server that says no, from one that a server

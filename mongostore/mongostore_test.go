@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -415,6 +416,60 @@ func TestMaxInFlight(t *testing.T) {
 	for range 3 {
 		require.ErrorIs(t, <-errs, context.Canceled)
 	}
+}
+
+// A write that never got a connection was not applied, and says so.
+func TestAWriteThatWasNeverSentIsNotUncertain(t *testing.T) {
+	var silent gate
+	coll := testserver.Collection(t, options.Client().SetMaxPoolSize(1).SetDialer(&silent))
+	store := open(t, coll, mongostore.WithExpiry(mongostore.ExpiryNone))
+	id := session.ID{1}
+	require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id}}))
+	silent.Lock() // the server's answers
+	first := make(chan error)
+	go func() { first <- store.Update(background, id, &session.Change{User: "ann"}) }()
+	require.Eventually(t, func() bool { return silent.waiting.Load() > 0 }, 10*time.Second, time.Millisecond)
+	ctx, cancel := context.WithTimeout(background, 100*time.Millisecond)
+	defer cancel()
+	err := store.Update(ctx, id, &session.Change{User: "bob"})
+	require.ErrorContains(t, err, "checking out a connection")
+	require.NotErrorIs(t, err, session.ErrUncertain)
+	silent.Unlock()
+	require.NoError(t, <-first)
+	require.Equal(t, "ann", must(store.Load(background, id)).User)
+}
+
+// gate is a dialer whose connections hold back the answers of updates while it
+// is locked.
+type gate struct {
+	sync.RWMutex
+	net.Dialer
+	waiting atomic.Int32
+}
+
+func (g *gate) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := g.Dialer.DialContext(ctx, network, address)
+	return &gatedConn{conn, g, false}, err
+}
+
+type gatedConn struct {
+	net.Conn
+	gate *gate
+	held bool
+}
+
+func (c *gatedConn) Write(b []byte) (int, error) {
+	c.held = bytes.Contains(b, []byte("update\x00"))
+	return c.Conn.Write(b)
+}
+
+func (c *gatedConn) Read(b []byte) (int, error) {
+	if c.held {
+		c.gate.waiting.Add(1)
+		c.gate.RLock()
+		defer c.gate.RUnlock()
+	}
+	return c.Conn.Read(b)
 }
 
 func TestNoSecretInErrors(t *testing.T) {
