@@ -247,7 +247,8 @@ func appendUnset(b []byte, ch *session.Change) []byte {
 }
 
 // decodeRecord reads what it can: a newer version's fields and damaged ones
-// are passed over, and a record without what it needs admits nobody.
+// are passed over, and a record without what it needs admits nobody. Its bytes
+// are raw's, which is its own from now on.
 func decodeRecord(id session.ID, raw bson.Raw) *session.Record {
 	rec := &session.Record{Info: session.Info{ID: id}}
 	each(bsoncore.Document(raw), func(key []byte, v bsoncore.Value) {
@@ -333,14 +334,13 @@ func each(doc bsoncore.Document, f func(key []byte, v bsoncore.Value)) {
 	}
 }
 
-// binary returns a copy that outlives the reply's buffer, never nil for what is
-// binary.
+// binary is never nil for what is binary.
 func binary(v bsoncore.Value) []byte {
 	_, data, ok := v.BinaryOK()
 	if !ok {
 		return nil
 	}
-	return append([]byte{}, data...)
+	return data[:len(data):len(data)]
 }
 
 // milliseconds takes what no timeout can be for none.
@@ -352,13 +352,13 @@ func milliseconds(v bsoncore.Value) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// text returns a copy of a string's bytes, never nil for what is a string.
+// text returns a string's bytes, never nil for what is a string.
 func text(v bsoncore.Value) []byte {
 	length, rest, ok := bsoncore.ReadLength(v.Data)
 	if v.Type != bsoncore.TypeString || !ok || length < 1 || int(length) > len(rest) {
 		return nil
 	}
-	return append([]byte{}, rest[:length-1]...)
+	return rest[: length-1 : length-1]
 }
 
 func date(v bsoncore.Value) time.Time {
