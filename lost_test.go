@@ -229,3 +229,35 @@ func (s *lateStore) Update(ctx ctxT, id session.ID, ch *session.Change) error {
 	}
 	return s.Store.Update(ctx, id, ch)
 }
+
+// A sign-in repeats its insert where the reply was lost. If its session was
+// revoked by its ID in between, it stays so.
+func TestRevokeOfASignInThatInsertsAgain(t *testing.T) {
+	store := &revokedBetween{Store: memstore.New()}
+	m := newManager(t, store)
+	store.revoke = func(id session.ID) { require.NoError(t, m.Revoke(background, "ann", id)) }
+	s := must(m.Load(background, nil))
+	s.SetUser("ann")
+	require.ErrorIs(t, s.Save(background), session.ErrRevoked)
+	require.Empty(t, must(m.List(background, "ann")))
+	s = must(m.Load(background, nil))
+	s.SetUser("ann")
+	require.NoError(t, s.Save(background), "the next sign-in")
+}
+
+// revokedBetween loses the reply of the first insert that has a user, whose
+// session is revoked at once.
+type revokedBetween struct {
+	session.Store
+	revoke func(session.ID)
+	done   bool
+}
+
+func (b *revokedBetween) Insert(ctx ctxT, rec *session.Record) error {
+	if err := b.Store.Insert(ctx, rec); err != nil || rec.User == "" || b.done {
+		return err
+	}
+	b.done = true
+	b.revoke(rec.ID)
+	return fmt.Errorf("reply lost: %w", session.ErrUncertain)
+}

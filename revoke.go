@@ -17,7 +17,7 @@ import (
 // marker.
 
 const (
-	markerKey  = "revoked"
+	markerKey  = "revoked"      // and the IDs of sessions that were ended by theirs
 	markerLife = 24 * time.Hour // no sign-in is in flight for longer
 )
 
@@ -47,6 +47,15 @@ func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 	}
 	if user == "" || rec.User != user {
 		return ErrNotFound
+	}
+	if m.now().Sub(rec.LoggedIn) < markerLife {
+		// The sign-in may be under way: where its insert's reply was lost, it
+		// inserts the record again.
+		ended := map[string]Value{id.String(): {Data: []byte("true"), Version: newVersion()}}
+		unguarded := func(*Record) (Guard, bool) { return Guard{}, false }
+		if err := m.putMarker(ctx, user, ended, unguarded); err != nil {
+			return m.explain(ctx, err)
+		}
 	}
 	// A record's user never changes to another one, so this is still theirs.
 	return m.explain(ctx, m.store.Delete(ctx, id))
@@ -128,34 +137,44 @@ func (m *Manager) mark(ctx context.Context, user string) (stamp string, err erro
 		return "", err
 	}
 	value := Value{Data: data, Version: newVersion()}
-	set := map[string]Value{markerKey: value}
-	expires := milli(m.now()).Add(markerLife)
-	id := markerID(user)
+	return r.Stamp, m.putMarker(ctx, user, map[string]Value{markerKey: value}, func(found *Record) (Guard, bool) {
+		is := found.Values[markerKey]
+		done := is.Version == value.Version || parseMarker(is).NotBefore > r.NotBefore
+		return Guard{Versions: map[string]int64{markerKey: is.Version}}, done
+	})
+}
+
+// putMarker writes to a user's marker, guarded as guard says of what is there,
+// unless that is done.
+func (m *Manager) putMarker(ctx context.Context, user string, set map[string]Value, guard func(found *Record) (Guard, bool)) error {
+	id, now := markerID(user), milli(m.now())
+	expires := now.Add(markerLife)
 	for try := 0; ; try++ {
 		found, err := m.store.Load(ctx, id)
 		switch {
 		case errors.Is(err, ErrNotFound):
-			err = m.store.Insert(ctx, &Record{Info: Info{ID: id, Created: milli(m.now()), Expires: expires}, Values: set})
+			err = m.store.Insert(ctx, &Record{Info: Info{ID: id, Created: now, Expires: expires}, Values: set})
 		case err != nil:
-			return "", err
+			return err
 		default:
-			is := found.Values[markerKey]
-			if is.Version == value.Version || parseMarker(is).NotBefore > r.NotBefore {
-				return r.Stamp, nil
+			on, done := guard(found)
+			if done {
+				return nil
 			}
-			err = m.store.Update(ctx, id, &Change{If: Guard{Versions: map[string]int64{markerKey: is.Version}}, Set: set, Expires: expires})
+			err = m.store.Update(ctx, id, &Change{If: on, Set: set, Expires: expires})
 		}
 		if err == nil {
-			return r.Stamp, nil
+			return nil
 		}
 		if !isLost(err) && !errors.Is(err, ErrNotFound) || !pause(ctx, try, 100*time.Millisecond) {
-			return "", err
+			return err
 		}
 	}
 }
 
-// checkRevoked refuses a sign-in whose request was admitted before the user's
-// sessions were revoked, unless it was that request that did so.
+// checkRevoked refuses a sign-in whose session was revoked, or whose request
+// was admitted before all of the user's were, unless it was that request that
+// did so.
 func (m *Manager) checkRevoked(ctx context.Context, rec *Record, admitted time.Time, own []string) error {
 	marker, err := m.store.Load(ctx, markerID(rec.User))
 	if errors.Is(err, ErrNotFound) {
@@ -163,6 +182,9 @@ func (m *Manager) checkRevoked(ctx context.Context, rec *Record, admitted time.T
 	}
 	if err != nil {
 		return fmt.Errorf("session: cannot tell whether %v was revoked: %w", rec.ID, err)
+	}
+	if _, ended := marker.Values[rec.ID.String()]; ended {
+		return ErrRevoked
 	}
 	r := parseMarker(marker.Values[markerKey])
 	for _, stamp := range own {

@@ -81,18 +81,6 @@ func (e *end) nothingOfRefused(a *actor) {
 	}
 }
 
-// twice tells whether a record was inserted, and again after its reply was
-// lost.
-func (e *end) twice(id session.ID) bool {
-	n := 0
-	for _, st := range e.world.log {
-		if st.what == "insert" && st.done && st.id == id {
-			n++
-		}
-	}
-	return n > 1
-}
-
 // acknowledgedIsThere: what was acknowledged was done.
 func (e *end) acknowledgedIsThere(a *actor) {
 	if a.outcome() != acknowledged {

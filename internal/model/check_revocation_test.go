@@ -37,13 +37,7 @@ func (e *end) revokedStaysRevoked(a *actor) {
 // endedOneByOne: a session that was revoked by its ID is gone.
 func (e *end) endedOneByOne(a *actor) {
 	for _, id := range a.revoked {
-		switch {
-		case e.records[id] == nil:
-		case e.twice(id):
-			// Its insert, whose reply was lost, found it absent and inserted it
-			// again: design.md, "absent = again".
-			e.known("an insert is repeated after a Revoke", "%d revoked %s", a.n, e.name(id))
-		default:
+		if e.records[id] != nil {
 			e.fail("no revoked session back", "%d revoked %s", a.n, e.name(id))
 		}
 	}
@@ -65,6 +59,18 @@ func (e *end) keeps(a *actor) session.ID {
 func (e *end) revokedBy(a *actor) bool {
 	return e.any(func(st *step) bool {
 		return st.actor != a && st.actor.revokes() == a.op.user && isMarker(st.id) && st.done && a.began.UnixNano() < st.notBefore()
+	})
+}
+
+// endedByID tells whether somebody began to revoke the session by its ID.
+func (e *end) endedByID(id session.ID) bool {
+	return e.any(func(st *step) bool {
+		values := valuesOf(st.record)
+		if st.change != nil {
+			values = st.change.Set
+		}
+		_, ended := values[id.String()]
+		return isMarker(st.id) && st.done && ended
 	})
 }
 
@@ -103,7 +109,7 @@ func (e *end) deletedByRight() {
 			// A revoked sign-in takes back what it did, and with it a session
 			// that it joined or that a RevokeOthers would have kept: design.md,
 			// "Revoking a user".
-			a.op.user != "" && e.revokedBy(a),
+			a.op.user != "" && (e.revokedBy(a) || e.endedByID(st.id)),
 			e.inserted(a, st.id) && a.outcome() != acknowledged,
 			a.op.user != "" && st.id == t.id && a.op.user != a.user && a.user != "",
 			a.op.user != "" && e.sc.cap:
