@@ -110,8 +110,13 @@ var mutations = []mutation{
 	},
 	{
 		"a revocation moved back in time", "revoke.go",
-		"parseMarker(is).NotBefore > r.NotBefore {", "parseMarker(is).NotBefore > r.NotBefore && false {",
+		" || parseMarker(is).NotBefore > r.NotBefore\n", "\n",
 		".", "TestRevocationsByManyKeepTheLatest",
+	},
+	{
+		"a Revoke by ID that leaves no mark", "revoke.go",
+		"if m.now().Sub(rec.LoggedIn) < markerLife {", "if false {",
+		".", "TestRevokeOfASignInThatInsertsAgain",
 	},
 	{
 		"Destroy that leaves the other cookies' sessions", "protocol.go",
