@@ -582,15 +582,44 @@ func (m *Manager) cap(ctx context.Context, rec *Record) error {
 	if err != nil {
 		return err
 	}
-	infos = slices.DeleteFunc(infos, func(i Info) bool {
-		return cmp.Or(i.LoggedIn.Compare(rec.LoggedIn), bytes.Compare(i.ID[:], rec.ID[:])) >= 0
-	})
+	infos = slices.DeleteFunc(infos, func(i Info) bool { return !signedInBefore(&i, rec) })
 	for _, i := range infos[min(len(infos), m.maxPerUser-1):] {
-		if err := m.store.Delete(ctx, i.ID); err != nil {
+		if err := m.displace(ctx, i.ID, rec); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func signedInBefore(i *Info, rec *Record) bool {
+	return cmp.Or(i.LoggedIn.Compare(rec.LoggedIn), bytes.Compare(i.ID[:], rec.ID[:])) < 0
+}
+
+// displace ends a session for a later sign-in, unless it has itself signed in
+// again by then. A Delete has no guard, so the session first gets a verifier
+// that no secret fits.
+func (m *Manager) displace(ctx context.Context, id ID, by *Record) error {
+	nobody := newSecret().verifier()
+	for try := 0; ; try++ {
+		found, err := m.store.Load(ctx, id)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		case bytes.Equal(found.Verifier, nobody):
+			return m.store.Delete(ctx, id)
+		case !signedInBefore(&found.Info, by):
+			return nil
+		}
+		err = m.store.Update(ctx, id, &Change{If: Guard{Verifier: found.Verifier}, Verifier: nobody, Expires: found.Created})
+		if err == nil {
+			return m.store.Delete(ctx, id)
+		}
+		if !isLost(err) && !errors.Is(err, ErrNotFound) || !pause(ctx, try, time.Second) {
+			return err
+		}
+	}
 }
 
 // nextInfo returns what the record's description becomes with the pending

@@ -250,3 +250,41 @@ func (m *meeting) List(ctx ctxT, user string) ([]session.Info, error) {
 	m.met.Wait()
 	return infos, err
 }
+
+// A sign-in that has listed the user's sessions spares one that signs in again
+// before its turn to be ended comes.
+func TestMaxPerUserSparesWhoSignsInAgain(t *testing.T) {
+	store := &listHook{Store: memstore.New()}
+	now := newClock()
+	uncapped, m := newManager(t, store), newManager(t, store, session.WithMaxPerUser(1))
+	uncapped.SetClock(now.Now)
+	m.SetClock(now.Now)
+	signIn := func(m *session.Manager, cookies ...*http.Cookie) *http.Cookie {
+		now.advance(time.Millisecond)
+		s := must(m.Load(background, cookies))
+		s.SetUser("ann")
+		require.NoError(t, s.Save(background))
+		return s.Cookie()
+	}
+	one, two := signIn(uncapped), signIn(uncapped)
+	store.once = func() { two = signIn(m, two) }
+	signIn(m, one)
+	infos := must(m.List(background, "ann"))
+	require.Len(t, infos, 1)
+	require.Equal(t, must(m.Load(background, []*http.Cookie{two})).ID(), infos[0].ID)
+}
+
+// listHook runs something once, after a List.
+type listHook struct {
+	session.Store
+	once func()
+}
+
+func (h *listHook) List(ctx ctxT, user string) ([]session.Info, error) {
+	infos, err := h.Store.List(ctx, user)
+	if f := h.once; f != nil {
+		h.once = nil
+		f()
+	}
+	return infos, err
+}

@@ -117,7 +117,6 @@ func (e *end) signedIn(a *actor) bool {
 		return false
 	}
 	rec := e.records[t.id]
-	ended := func(st *step) bool { return st.id == t.id && st.what == "delete" && st.done || st.what == "reap" }
-	return rec == nil && e.any(ended) ||
+	return rec == nil && e.any(func(st *step) bool { return st.ends(t.id) }) ||
 		rec != nil && rec.User == a.op.user
 }

@@ -118,7 +118,7 @@ func (e *end) deletedByRight() {
 		}
 	}
 	for id := range e.start {
-		if e.records[id] == nil && !e.any(func(st *step) bool { return st.id == id && st.what == "delete" && st.done || st.what == "reap" }) {
+		if e.records[id] == nil && !e.any(func(st *step) bool { return st.ends(id) }) {
 			e.fail("ended by right", "%s is gone", e.name(id))
 		}
 	}
@@ -130,10 +130,6 @@ func (e *end) capKeeps() {
 	failed := func(a *actor) bool { return a.outcome() != acknowledged }
 	switch {
 	case !e.sc.cap || len(e.records) > 0 || slices.ContainsFunc(e.actors, failed):
-	case len(e.start) > 0:
-		// One lists the other's session as of before its sign-in, and deletes it
-		// after: a Delete has no guard.
-		e.known("sign-ins again at the maximum end each other", "none is left")
 	default:
 		e.fail("no acknowledged write lost", "sign-ins at the maximum have ended each other")
 	}
