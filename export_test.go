@@ -29,3 +29,6 @@ func Token(secret, value string) string {
 	}
 	return string(raw)
 }
+
+// JSON is the default codec.
+var JSON Codec = jsonCodec{}

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -58,4 +59,24 @@ func signed(r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// FuzzJSONText holds the default codec's short way for text against
+// encoding/json: the same bytes, the same text, an error where that has one.
+func FuzzJSONText(f *testing.F) {
+	for _, seed := range []string{
+		"", "Ada Lovelace", `"`, `""`, `"Ada"`, ` "Ada" `, `"Ada" "`, `"A\u0064a"`, `"\"`, "\"a\tb\"", "null", "7",
+		"<b>&amp;", "Zoë", "\u2028", "\x7f", "\xff", "\"\xff\"",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		data, err := session.JSON.Encode(text)
+		require.NoError(t, err)
+		require.Equal(t, must(json.Marshal(text)), data)
+		want, got := "before", "before"
+		wantErr := json.Unmarshal([]byte(text), &want)
+		require.Equal(t, wantErr, session.JSON.Decode([]byte(text), &got))
+		require.Equal(t, want, got)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -186,23 +187,42 @@ func milli(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 // and not with the request: to cancel an operation closes its connection. It
 // has no deadline: with one, the driver of MongoDB repeats a command that
 // keeps failing, thousands of times a second.
-func (m *Manager) bounded(ctx context.Context) (context.Context, bound) {
+func (m *Manager) bounded(ctx context.Context) (context.Context, *bound) {
 	return within(ctx, m.timeout)
 }
 
-// bound ends a context after its time, or when it is released.
+// bound is a context that ends after a time, or when it is released. The time
+// begins when somebody first waits for its end: a store that has the answer at
+// hand does not pay for a timer.
 type bound struct {
-	timer  *time.Timer
+	context.Context
 	cancel context.CancelFunc
+	after  time.Duration
+	begin  sync.Once
+	timer  *time.Timer
 }
 
-func within(ctx context.Context, d time.Duration) (context.Context, bound) {
+func within(ctx context.Context, d time.Duration) (context.Context, *bound) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	return ctx, bound{time.AfterFunc(d, cancel), cancel}
+	b := &bound{Context: ctx, cancel: cancel, after: d}
+	return b, b
 }
 
-func (b bound) release() {
-	b.timer.Stop()
+func (b *bound) Done() <-chan struct{} {
+	b.begin.Do(func() { b.timer = time.AfterFunc(b.after, b.cancel) })
+	return b.Context.Done()
+}
+
+func (b *bound) Err() error {
+	b.Done()
+	return b.Context.Err()
+}
+
+func (b *bound) release() {
+	b.begin.Do(func() {})
+	if b.timer != nil {
+		b.timer.Stop()
+	}
 	b.cancel()
 }
 

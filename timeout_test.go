@@ -58,3 +58,47 @@ func (silentStore) Load(ctx context.Context, _ session.ID) (*session.Record, err
 		return nil, ctx.Err()
 	}
 }
+
+// The store timeout ends a call however the store waits.
+func TestStoreTimeoutOfEveryWait(t *testing.T) {
+	const poll = time.Millisecond
+	for name, wait := range map[string]func(context.Context){
+		"Done": func(ctx context.Context) { <-ctx.Done() },
+		"Err": func(ctx context.Context) {
+			for ctx.Err() == nil {
+				time.Sleep(poll)
+			}
+		},
+		"a context made of it": func(ctx context.Context) {
+			ctx, cancel := context.WithTimeout(context.WithValue(ctx, leavesAfter{}, 0), time.Hour)
+			defer cancel()
+			<-ctx.Done()
+		},
+		"AfterFunc": func(ctx context.Context) {
+			ended := make(chan struct{})
+			context.AfterFunc(ctx, func() { close(ended) })
+			<-ended
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newManager(t, waitingStore{wait: wait}, session.WithStoreTimeout(5*time.Second))
+				began := time.Now()
+				_, err := m.LoadID(background, session.ID{1})
+				require.ErrorContains(t, err, "did not answer within 5s")
+				require.InDelta(t, 5*time.Second, time.Since(began), float64(poll))
+			})
+		})
+	}
+}
+
+// waitingStore answers nothing before its context has ended.
+type waitingStore struct {
+	session.Store
+	wait func(context.Context)
+}
+
+func (s waitingStore) Load(ctx context.Context, _ session.ID) (*session.Record, error) {
+	s.wait(ctx)
+	return nil, ctx.Err()
+}

@@ -1,6 +1,7 @@
 package mongostore
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"net/url"
@@ -315,9 +316,10 @@ func decodeValue(v bsoncore.Value) (val session.Value) {
 	return val
 }
 
-// each calls f for the elements of a document, up to the first broken one. The
-// keys are bytes, as most are only compared: as strings they were a tenth of a
-// load's allocations.
+// each calls f for the elements of a document, up to the first broken one, in
+// one pass: bsoncore's Element looks for the key's end again for each question.
+// The keys are bytes, as most are only compared: as strings they were a tenth of
+// a load's allocations.
 func each(doc bsoncore.Document, f func(key []byte, v bsoncore.Value)) {
 	length, rest, ok := bsoncore.ReadLength(doc)
 	if !ok || int(length) > len(doc) || length < emptyDocument {
@@ -325,11 +327,16 @@ func each(doc bsoncore.Document, f func(key []byte, v bsoncore.Value)) {
 	}
 	rest = rest[:length-emptyDocument]
 	for len(rest) > 0 {
-		elem, next, ok := bsoncore.ReadElement(rest)
+		kind, named := bsoncore.Type(rest[0]), rest[1:]
+		end := bytes.IndexByte(named, 0)
+		if end < 0 {
+			return
+		}
+		v, next, ok := bsoncore.ReadValue(named[end+1:], kind)
 		if !ok {
 			return
 		}
-		f(elem.KeyBytes(), elem.Value())
+		f(named[:end], v)
 		rest = next
 	}
 }
