@@ -147,12 +147,19 @@ func overHTTP(ctx context.Context, out io.Writer, c *config, uri string) error {
 		}
 		all = append(all, r)
 	}
-	n, each, connections := c.rounds(5), 2*time.Second, []int{1, 16, 64, 256}
+	each, connections := 2*time.Second, []int{1, 16, 64, 256}
 	if c.short {
-		n, each, connections = 1, time.Second, []int{16}
+		each, connections = time.Second, []int{16}
 	}
 	t := newTable(out, "connections", "request", "app", "requests/s", "p50", "p99", "app CPU per 1,000 requests", "of plain driver's", "of express-session's")
 	for _, conns := range connections {
+		n := c.rounds(5)
+		if conns <= 16 {
+			n = c.rounds(11) // where the ratios have a goal
+		}
+		if c.short {
+			n = 1
+		}
 		for _, path := range []string{"read", "write"} {
 			loads, err := loadAll(ctx, all, path, conns, n, each)
 			if err != nil {

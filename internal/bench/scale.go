@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"time"
 
@@ -93,6 +94,9 @@ func (p *population) fill(ctx context.Context, n int, id func() session.ID) (too
 			return nil, err
 		}
 		took = append(took, float64(time.Since(start)))
+		if len(took)%500 == 0 { // for whoever waits an hour
+			fmt.Fprintf(os.Stderr, "%s: %d of %d sessions are there\n", time.Now().Format(time.TimeOnly), len(took)*1000, n)
+		}
 	}
 	return took, nil
 }
@@ -154,7 +158,10 @@ func growth(ctx context.Context, out io.Writer, c *config, uri string) error {
 	}
 	defer client.Disconnect(context.WithoutCancel(ctx))
 	db := client.Database("app")
-	sizes, n, each := []int{10_000, 100_000, 1_000_000}, c.rounds(15), 200
+	sizes, n, each := []int{10_000}, c.rounds(15), 200
+	for size := 100_000; size <= c.largest; size *= 10 {
+		sizes = append(sizes, size)
+	}
 	if c.short {
 		sizes, n, each = []int{1000, 4000}, 2, 20
 	}

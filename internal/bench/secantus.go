@@ -39,7 +39,7 @@ func secantus() (string, error) {
 
 // openDatabase starts SecantusDB as a standalone server: with retryable
 // writes, what it keeps for them makes each update slower than the last.
-func openDatabase(ctx context.Context) (*database, error) {
+func openDatabase(ctx context.Context, c *config) (*database, error) {
 	path, err := secantus()
 	if err != nil {
 		return nil, err
@@ -58,7 +58,11 @@ func openDatabase(ctx context.Context) (*database, error) {
 	}
 	defer log.Close()
 	d := &database{uri: fmt.Sprintf("mongodb://127.0.0.1:%d/app", port), dir: dir}
-	d.cmd = exec.Command(path, "--port", fmt.Sprint(port), "--storage-path", filepath.Join(dir, "data"), "--standalone", "--log-level", "WARNING")
+	args := []string{"--port", fmt.Sprint(port), "--storage-path", filepath.Join(dir, "data"), "--standalone", "--log-level", "WARNING"}
+	if c.largest > 1_000_000 {
+		args = append(args, "--cache-size", "12G") // by default 1 GB, which the data would not fit
+	}
+	d.cmd = exec.Command(path, args...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	if err := d.cmd.Start(); err != nil {
 		return nil, err
