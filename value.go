@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +27,8 @@ type jsonCodec struct{}
 
 func (jsonCodec) Encode(v any) ([]byte, error) {
 	if text, ok := v.(string); ok && isPlain(text) {
-		return slices.Concat([]byte{'"'}, []byte(text), []byte{'"'}), nil
+		data := append(make([]byte, 0, len(text)+2), '"')
+		return append(append(data, text...), '"'), nil
 	}
 	return json.Marshal(v)
 }
