@@ -29,6 +29,10 @@ type population struct {
 
 const perUser = 5
 
+// noTTL has the same index but for the TTL: this server's monitor reads every
+// document once a minute, MongoDB's what is due in the index.
+const noTTL = mongostore.ExpirySweep
+
 // model is a record's document as the library writes it, of which a copy gets
 // another _id, user and verifier: the only way to lay out a million.
 type model struct {
@@ -38,9 +42,12 @@ type model struct {
 
 const userForm = "user-%09d"
 
-func newPopulation(ctx context.Context, db *mongo.Database, name string) (*population, error) {
-	store, err := mongostore.OpenCollection(ctx, db.Collection(name), mongostore.WithExpiry(mongostore.ExpiryTTL))
+func newPopulation(ctx context.Context, db *mongo.Database, name string, expiry mongostore.Expiry) (*population, error) {
+	store, err := mongostore.OpenCollection(ctx, db.Collection(name), mongostore.WithExpiry(expiry))
 	if err != nil {
+		return nil, err
+	}
+	if err := store.Close(ctx); err != nil { // which ends a sweep and nothing else
 		return nil, err
 	}
 	rec := newRecord(randomID(), fmt.Sprintf(userForm, 0))
@@ -167,7 +174,7 @@ func growth(ctx context.Context, out io.Writer, c *config, uri string) error {
 	}
 	var all []*population
 	for _, size := range sizes {
-		p, err := newPopulation(ctx, db, fmt.Sprint("sessions_", size))
+		p, err := newPopulation(ctx, db, fmt.Sprint("sessions_", size), noTTL)
 		if err != nil {
 			return err
 		}
@@ -266,7 +273,7 @@ func insertion(ctx context.Context, out io.Writer, c *config, uri string) error 
 	}{{"UUIDv7", newID}, {"random", randomID}}
 	var all []*population
 	for _, k := range kinds {
-		p, err := newPopulation(ctx, db, "inserts_"+k.name)
+		p, err := newPopulation(ctx, db, "inserts_"+k.name, noTTL)
 		if err != nil {
 			return err
 		}
@@ -303,7 +310,7 @@ func expiry(ctx context.Context, out io.Writer, c *config, uri string) error {
 	if c.short {
 		n, each = 1000, 20
 	}
-	p, err := newPopulation(ctx, db, "expiring")
+	p, err := newPopulation(ctx, db, "expiring", mongostore.ExpiryTTL)
 	if err != nil {
 		return err
 	}
