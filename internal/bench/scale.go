@@ -21,10 +21,11 @@ import (
 
 // population is a collection that holds so many sessions, of five to a user.
 type population struct {
-	store *mongostore.Store
-	ids   []session.ID
-	model model
-	seen  time.Time
+	store  *mongostore.Store
+	ids    []session.ID
+	active []int // the places in ids of those that are used; nil: all are
+	model  model
+	seen   time.Time
 }
 
 const perUser = 5
@@ -108,7 +109,29 @@ func (p *population) fill(ctx context.Context, n int, id func() session.ID) (too
 	return took, nil
 }
 
-func (p *population) anyID() session.ID { return p.ids[rand.IntN(len(p.ids))] }
+// visitors is how many of the sessions are active where not all are.
+const visitors = 10_000
+
+// settle lets only some of the sessions be active from now on, which the
+// server then has in its cache.
+func (p *population) settle(ctx context.Context) error {
+	p.active = rand.Perm(len(p.ids))[:min(visitors, len(p.ids))]
+	for _, i := range p.active {
+		if _, err := p.store.Load(ctx, p.ids[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *population) any() int {
+	if p.active == nil {
+		return rand.IntN(len(p.ids))
+	}
+	return p.active[rand.IntN(len(p.active))]
+}
+
+func (p *population) anyID() session.ID { return p.ids[p.any()] }
 
 // operations are what a session costs the server.
 var operations = []struct {
@@ -131,7 +154,7 @@ var operations = []struct {
 		})
 	}},
 	{"list by user", func(ctx context.Context, p *population) error {
-		infos, err := p.store.List(ctx, fmt.Sprintf(userForm, rand.IntN(len(p.ids)/perUser)))
+		infos, err := p.store.List(ctx, fmt.Sprintf(userForm, p.any()/perUser))
 		if err == nil && len(infos) != perUser {
 			err = fmt.Errorf("listed %d sessions of a user, not %d", len(infos), perUser)
 		}
@@ -183,9 +206,39 @@ func growth(ctx context.Context, out io.Writer, c *config, uri string) error {
 		}
 		all = append(all, p)
 	}
+	fmt.Fprint(out, "All sessions are active:\n\n")
+	if err := compare(ctx, out, all, n, each); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n%d sessions of each collection are active:\n\n", visitors)
+	for _, p := range all {
+		if err := p.settle(ctx); err != nil {
+			return err
+		}
+	}
+	if err := compare(ctx, out, all, n, each); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	t := newTable(out, "sessions", "bytes of BSON each", "_id index, bytes each", "TTL index", "user index")
+	for _, p := range all {
+		if len(p.ids) > 1_000_000 {
+			break // to count, this server takes all documents into its memory
+		}
+		s, err := statsOf(ctx, p.store.Collection())
+		if err != nil {
+			return err
+		}
+		t.row(append([]string{fmt.Sprint(len(p.ids))}, s.perSession(len(p.ids))...)...)
+	}
+	return t.end()
+}
+
+// compare runs each operation on each collection, so often in so many rounds.
+func compare(ctx context.Context, out io.Writer, all []*population, n, each int) error {
 	head := []string{"p50 (p99) of", "ratio of p50, largest to smallest"}
-	for i, size := range sizes {
-		head = slices.Insert(head, i+1, fmt.Sprint(size, " sessions"))
+	for i, p := range all {
+		head = slices.Insert(head, i+1, fmt.Sprint(len(p.ids), " sessions"))
 	}
 	t := newTable(out, head...)
 	// Round by round through everything: the server is at its checkpoints and
@@ -218,18 +271,6 @@ func growth(ctx context.Context, out io.Writer, c *config, uri string) error {
 			ratios = append(ratios, took[o][len(all)-1].p50s[round]/took[o][0].p50s[round])
 		}
 		t.row(append(cells, fmt.Sprintf("%.2f", median(ratios)))...)
-	}
-	if err := t.end(); err != nil {
-		return err
-	}
-	fmt.Fprintln(out)
-	t = newTable(out, "sessions", "bytes of BSON each", "_id index, bytes each", "TTL index", "user index")
-	for _, p := range all {
-		s, err := statsOf(ctx, p.store.Collection())
-		if err != nil {
-			return err
-		}
-		t.row(append([]string{fmt.Sprint(len(p.ids))}, s.perSession(len(p.ids))...)...)
 	}
 	return t.end()
 }
