@@ -26,13 +26,21 @@ import (
 // contender is an app of the HTTP tables and where it keeps its sessions.
 type contender struct {
 	name, role, collection string
+	env                    []string
 }
 
 var contenders = []contender{
-	{"plain driver", "driver", "http_sessions"},
-	{"this library", "session", "http_sessions"},
-	{"scs", "scs", "scs_sessions"},
-	{"express-session", "express", "express_sessions"},
+	{"plain driver", "driver", "http_sessions", nil},
+	{"this library", "session", "http_sessions", nil},
+	{"scs", "scs", "scs_sessions", nil},
+	// As the library does by default: activity is written once an hour.
+	{"express-session", "express", "express_sessions", []string{"BENCH_TOUCH_AFTER=3600"}},
+}
+
+// asItComes has the Node stack without touchAfter too, which is its default.
+var asItComes = []contender{
+	contenders[floor], contenders[ours], contenders[node],
+	{"express-session without touchAfter", "express", "express_sessions", []string{"BENCH_TOUCH_AFTER=0"}},
 }
 
 // Their places in contenders.
@@ -70,16 +78,18 @@ type load struct {
 }
 
 // available returns the contenders that can run here, and says which cannot.
-func available(ctx context.Context, out io.Writer) []contender {
-	if err := installExpress(ctx); err != nil {
-		fmt.Fprintf(out, "Without express-session, which needs node and npm: %v\n\n", err)
-		return contenders[:node]
+func available(ctx context.Context, out io.Writer, list []contender) []contender {
+	err := installExpress(ctx)
+	if err == nil {
+		return list
 	}
-	return contenders
+	fmt.Fprintf(out, "Without express-session, which needs node and npm: %v\n\n", err)
+	return slices.DeleteFunc(slices.Clone(list), func(c contender) bool { return c.role == "express" })
 }
 
 // startApp starts one of the contenders on a database.
 func startApp(ctx context.Context, c contender, env ...string) (*child, error) {
+	env = append(env, c.env...)
 	if c.role != "express" {
 		return startChild(ctx, c.role, env...)
 	}
@@ -122,6 +132,16 @@ func installExpress(ctx context.Context) error {
 
 // overHTTP measures all contenders on one server, in turn.
 func overHTTP(ctx context.Context, out io.Writer, c *config, uri string) error {
+	return compete(ctx, out, c, uri, contenders, []int{1, 16, 64, 256}, "read", "write")
+}
+
+func readsAsItComes(ctx context.Context, out io.Writer, c *config, uri string) error {
+	return compete(ctx, out, c, uri, asItComes, []int{1, 16}, "read")
+}
+
+// compete compares the CPU time with the first one's and, where there is a
+// fourth, with that one's, which is Node's.
+func compete(ctx context.Context, out io.Writer, c *config, uri string, list []contender, connections []int, paths ...string) error {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return fmt.Errorf("%w: needs wrk: apt-get install wrk", errMissing)
 	}
@@ -135,23 +155,27 @@ func overHTTP(ctx context.Context, out io.Writer, c *config, uri string) error {
 		return err
 	}
 	var all []*running
-	for _, con := range available(ctx, out) {
-		ch, err := startApp(ctx, con, envURI+"="+uri, envDatabase+"="+con.role)
+	for i, con := range available(ctx, out, list) {
+		ch, err := startApp(ctx, con, envURI+"="+uri, fmt.Sprint(envDatabase, "=", con.role, i))
 		if err != nil {
 			return err
 		}
 		defer ch.stop()
-		r := &running{con, ch, script, filepath.Join(dir, con.role)}
+		r := &running{con, ch, script, filepath.Join(dir, fmt.Sprint("cookies", i))}
 		if err := r.visitors(64); err != nil {
 			return err
 		}
 		all = append(all, r)
 	}
-	each, connections := 2*time.Second, []int{1, 16, 64, 256}
+	each := 2 * time.Second
 	if c.short {
 		each, connections = time.Second, []int{16}
 	}
-	t := newTable(out, "connections", "request", "app", "requests/s", "p50", "p99", "app CPU per 1,000 requests", "of plain driver's", "of express-session's")
+	head := []string{"connections", "request", "app", "requests/s", "p50", "p99", "app CPU per 1,000 requests", "of plain driver's"}
+	if node < len(all) {
+		head = append(head, "of "+all[node].name+"'s")
+	}
+	t := newTable(out, head...)
 	for _, conns := range connections {
 		n := c.rounds(5)
 		if conns <= 16 {
@@ -160,19 +184,25 @@ func overHTTP(ctx context.Context, out io.Writer, c *config, uri string) error {
 		if c.short {
 			n = 1
 		}
-		for _, path := range []string{"read", "write"} {
+		for _, path := range paths {
 			loads, err := loadAll(ctx, all, path, conns, n, each)
 			if err != nil {
 				return err
 			}
 			for i, r := range all {
 				m := func(of func(load) float64) float64 { return median(column(loads[i], of)) }
-				t.row(fmt.Sprint(conns), path, r.name,
+				cells := []string{
+					fmt.Sprint(conns), path, r.name,
 					fmt.Sprintf("%.0f", m(func(l load) float64 { return l.rate })),
 					millis(m(func(l load) float64 { return l.p50 })),
 					millis(m(func(l load) float64 { return l.p99 })),
 					fmt.Sprintf("%.0f ms", 1000*m(func(l load) float64 { return l.cpu })),
-					cpuRatio(loads, i, floor), cpuRatio(loads, i, node))
+					cpuRatio(loads[i], loads[floor]),
+				}
+				if node < len(all) {
+					cells = append(cells, cpuRatio(loads[i], loads[node]))
+				}
+				t.row(cells...)
 			}
 		}
 	}
@@ -198,13 +228,10 @@ func loadAll(ctx context.Context, all []*running, path string, conns, n int, d t
 }
 
 // cpuRatio is the median of the rounds' ratios.
-func cpuRatio(loads [][]load, a, b int) string {
-	if b >= len(loads) {
-		return "–"
-	}
-	ratios := make([]float64, len(loads[a]))
+func cpuRatio(a, b []load) string {
+	ratios := make([]float64, len(a))
 	for i := range ratios {
-		ratios[i] = loads[a][i].cpu / loads[b][i].cpu
+		ratios[i] = a[i].cpu / b[i].cpu
 	}
 	return fmt.Sprintf("%.2f", median(ratios))
 }
@@ -314,7 +341,7 @@ func counts(ctx context.Context, out io.Writer, _ *config, uri string) error {
 		return err
 	}
 	defer client.Disconnect(context.WithoutCancel(ctx))
-	list := available(ctx, out)
+	list := available(ctx, out, contenders)
 	t := newTable(out, "app", "commands per read", "commands per write", fmt.Sprintf("bytes stored for a cart of %d", len(cartJSON)), fmt.Sprintf("of %d overlapping writes survive", overlapping))
 	for _, con := range list[ours:] {
 		ch, err := startApp(ctx, con, envURI+"="+uri, envDatabase+"=counts", envCount+"=1")

@@ -53,6 +53,7 @@ var tables = []table{
 	{"mongostore", "mongostore: beside the plain driver", client},
 	{"http/counts", "Over HTTP: what needs no clock", onSecantus(counts)},
 	{"http", "Over HTTP: on SecantusDB", onSecantus(overHTTP)},
+	{"http/node", "Over HTTP: reads beside the Node stack as it comes, on SecantusDB", onSecantus(readsAsItComes)},
 	{"http/instant", "Over HTTP: on a server that answers at once", onCanned(overHTTP)},
 	{"batch", "Loads that share a command: on SecantusDB", onSecantus(batched)},
 	{"batch/instant", "Loads that share a command: on a server that answers at once", onCanned(batched)},

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -23,11 +24,8 @@ import (
 // which on a real server drowns in waiting.
 type canned struct {
 	mu   sync.RWMutex
-	kept map[string]kept // by the bytes of the _id
+	kept map[string]bsoncore.Document // by the bytes of the _id
 }
-
-// kept is a document and the reply to a find of it alone.
-type kept struct{ doc, reply bsoncore.Document }
 
 const (
 	opReply = 1
@@ -137,12 +135,11 @@ func (s *canned) answer(out, msg []byte) ([]byte, error) {
 		out = append(out, hello()...)
 	case opMsg:
 		binary.LittleEndian.PutUint32(out[at+12:], opMsg)
-		doc, err := s.command(msg[20:])
-		if err != nil {
+		out = append(out, 0, 0, 0, 0, 0) // flags, a section of kind 0
+		var err error
+		if out, err = s.command(out, msg[20:]); err != nil {
 			return nil, err
 		}
-		out = append(out, 0, 0, 0, 0, 0) // flags, a section of kind 0
-		out = append(out, doc...)
 	default:
 		return nil, errors.New("unknown operation")
 	}
@@ -151,7 +148,8 @@ func (s *canned) answer(out, msg []byte) ([]byte, error) {
 	return out, nil
 }
 
-func (s *canned) command(sections []byte) (bsoncore.Document, error) {
+// command appends the reply to a command.
+func (s *canned) command(out, sections []byte) ([]byte, error) {
 	cmd, rest, ok := bsoncore.ReadDocument(sections[1:])
 	if !ok {
 		return nil, errors.New("no command")
@@ -162,38 +160,39 @@ func (s *canned) command(sections []byte) (bsoncore.Document, error) {
 	}
 	switch first.Key() {
 	case "hello", "isMaster", "ismaster":
-		return hello(), nil
+		return append(out, hello()...), nil
 	case "find":
-		return s.find(cmd), nil
+		return s.find(out, cmd), nil
 	case "insert", "update":
 		for _, doc := range documents(cmd, rest) {
 			s.write(doc)
 		}
 	}
-	return one, nil
+	return append(out, one...), nil
 }
 
 // find answers by one _id, or by a list of them. It allocates nothing for one,
-// as that would be counted for the client's where both share a process.
-func (s *canned) find(cmd bsoncore.Document) bsoncore.Document {
+// as that would be counted for the client's where both share a process, and
+// little for a list, or it would be slower than the client.
+func (s *canned) find(out []byte, cmd bsoncore.Document) []byte {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	id := idOf(cmd.Lookup("filter"))
 	if id.Type != bsoncore.TypeEmbeddedDocument {
-		if found, ok := s.kept[string(id.Data)]; ok {
-			return found.reply
+		if doc, ok := s.kept[string(id.Data)]; ok {
+			return appendBatch(out, doc)
 		}
-		return nothing
+		return appendBatch(out)
 	}
-	var docs []bsoncore.Document
 	list, _ := id.Document().Lookup("$in").ArrayOK()
 	ids, _ := list.Values()
+	docs := make([]bsoncore.Document, 0, len(ids))
 	for _, id := range ids {
-		if found, ok := s.kept[string(id.Data)]; ok {
-			docs = append(docs, found.doc)
+		if doc, ok := s.kept[string(id.Data)]; ok {
+			docs = append(docs, doc)
 		}
 	}
-	return batch(docs...)
+	return appendBatch(out, docs...)
 }
 
 // documents returns those of an insert, or what an update says. Go's driver
@@ -236,10 +235,9 @@ func (s *canned) write(doc bsoncore.Document) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.kept == nil {
-		s.kept = make(map[string]kept)
+		s.kept = make(map[string]bsoncore.Document)
 	}
-	doc = bytes.Clone(doc)
-	s.kept[string(id.Data)] = kept{doc, batch(doc)}
+	s.kept[string(id.Data)] = bytes.Clone(doc)
 }
 
 func idOf(doc bsoncore.Value) bsoncore.Value {
@@ -247,23 +245,28 @@ func idOf(doc bsoncore.Value) bsoncore.Value {
 	return d.Lookup("_id")
 }
 
-var (
-	nothing = batch()
-	one     = build(bson.D{{Key: "n", Value: int32(1)}, {Key: "nModified", Value: int32(1)}, {Key: "ok", Value: 1.0}})
-)
+var one = build(bson.D{{Key: "n", Value: int32(1)}, {Key: "nModified", Value: int32(1)}, {Key: "ok", Value: 1.0}})
 
-// batch is laid out by hand: reflection on sixteen documents takes longer than
-// the client that is to be measured.
-func batch(docs ...bsoncore.Document) bsoncore.Document {
-	first := bsoncore.NewArrayBuilder()
-	for _, doc := range docs {
-		first.AppendDocument(doc)
+// appendBatch lays a reply to a find out by hand.
+func appendBatch(out []byte, docs ...bsoncore.Document) []byte {
+	reply, out := bsoncore.AppendDocumentStart(out)
+	cursor, out := bsoncore.AppendDocumentElementStart(out, "cursor")
+	first, out := bsoncore.AppendArrayElementStart(out, "firstBatch")
+	for i, doc := range docs {
+		out = bsoncore.AppendDocumentElement(out, strconv.Itoa(i), doc)
 	}
-	return bsoncore.NewDocumentBuilder().AppendDocument("cursor", bsoncore.NewDocumentBuilder().
-		AppendArray("firstBatch", first.Build()).
-		AppendInt64("id", 0).
-		AppendString("ns", "app.http_sessions").
-		Build()).AppendDouble("ok", 1).Build()
+	out = closed(out, first)
+	out = bsoncore.AppendInt64Element(out, "id", 0)
+	out = bsoncore.AppendStringElement(out, "ns", "app.http_sessions")
+	out = closed(out, cursor)
+	out = bsoncore.AppendDoubleElement(out, "ok", 1)
+	return closed(out, reply)
+}
+
+// closed ends a document. The only error is a length beyond 2 GiB.
+func closed(out []byte, at int32) []byte {
+	out, _ = bsoncore.AppendDocumentEnd(out, at)
+	return out
 }
 
 func hello() bsoncore.Document {

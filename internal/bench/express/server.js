@@ -19,8 +19,9 @@ app.use(session({
   resave: false,
   saveUninitialized: false,
   cookie: { maxAge: 14 * 24 * 3600 * 1000 },
-  // As the library does by default: activity is written once an hour.
-  store: MongoStore.create({ client, dbName: process.env.BENCH_DATABASE, collectionName: 'express_sessions', touchAfter: 3600 }),
+  store: MongoStore.create({
+    client, dbName: process.env.BENCH_DATABASE, collectionName: 'express_sessions', touchAfter: Number(process.env.BENCH_TOUCH_AFTER),
+  }),
 }));
 app.get('/cart', (req, res) => {
   req.session.cart = JSON.parse(process.env.BENCH_CART);
