@@ -1,19 +1,12 @@
 package session
 
 import (
-	"crypto/hkdf"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/textproto"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/gorilla/securecookie"
 )
 
 const (
@@ -29,116 +22,28 @@ const (
 	maxTokens = 4
 )
 
-// secret is the half of a token that only the browser knows.
-type secret [32]byte
+// maxCookies bounds how many cookies of the name a request makes us verify.
+const maxCookies = 50
 
-// token is what the cookie carries.
-type token struct {
-	id     ID
-	secret secret
-}
-
-func newSecret() (s secret) {
-	rand.Read(s[:])
-	return s
-}
-
-// verifier is what the store holds of the secret: it tells whether a secret
-// is the right one and is of no use to whoever reads it.
-func (s secret) verifier() []byte {
-	sum := sha256.Sum256(s[:])
-	return sum[:]
-}
-
-// keys are derived from one configured secret, one key for each purpose.
-type keys struct {
-	cookies *securecookie.SecureCookie
-	renewal []byte
-}
-
-func deriveKeys(master string) (keys, error) {
-	const advice = "make one with: openssl rand -base64 32"
-	switch {
-	case master == "":
-		return keys{}, errors.New("is empty; " + advice)
-	case len(master) < 32:
-		return keys{}, fmt.Errorf("has %d bytes, want at least 32; %s", len(master), advice)
-	case strings.Count(master, master[:1]) == len(master):
-		return keys{}, errors.New("is one repeated byte; " + advice)
-	}
-	derive := func(purpose string) []byte {
-		// The only error is a length beyond 255 hashes.
-		key, _ := hkdf.Key(sha256.New, []byte(master), nil, "holdfast session: "+purpose, sha256.Size)
-		return key
-	}
-	// The record decides when a session ends, not the cookie's timestamp:
-	// two clocks for one question drift apart.
-	sc := securecookie.New(derive("sign"), nil).SetSerializer(securecookie.NopEncoder{}).MaxAge(0)
-	return keys{cookies: sc, renewal: derive("renew")}, nil
-}
-
-// renewed derives the secret that follows s. Whoever knows s, the record's
-// salt and the key arrives at the same one, so two requests that renew at
-// once agree; any two of the three are not enough.
-func (k keys) renewed(s secret, id ID, salt []byte) (next secret) {
-	mac := hmac.New(sha256.New, k.renewal)
-	mac.Write(s[:])
-	mac.Write(id[:])
-	mac.Write(salt)
-	mac.Sum(next[:0])
-	return next
-}
-
-// cookieConfig holds the cookie's name and attributes.
-type cookieConfig struct {
-	name, domain, path    string
-	sameSite              http.SameSite
-	secure, partitioned   bool
-	browserSession, named bool
-}
-
-// complete names the cookie and checks what browsers would refuse in silence.
-func (k *cookieConfig) complete(c *config) {
-	if !k.named {
-		switch {
-		case !k.secure:
-			k.name = "session"
-		case k.domain != "" || k.path != "/":
-			k.name = "__Secure-session"
-		default:
-			k.name = "__Host-session"
+// cookies appends the values of those of the manager's name. It is
+// r.CookiesNamed without parsing all others, which takes a tenth of a request's
+// time: what is not well-formed does not verify either, but for line ends, which
+// base64 skips.
+func (m *Manager) cookies(values []string, r *http.Request) []string {
+	for _, line := range r.Header["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			name, value, _ := strings.Cut(textproto.TrimString(pair), "=")
+			if textproto.TrimString(name) != m.cookie.name || len(values) == maxCookies ||
+				strings.Contains(value, "\r") || strings.Contains(value, "\n") {
+				continue
+			}
+			if n := len(value); n > 1 && value[0] == '"' && value[n-1] == '"' {
+				value = value[1 : n-1]
+			}
+			values = append(values, value)
 		}
 	}
-	prefixed := func(p string) bool { return len(k.name) >= len(p) && strings.EqualFold(k.name[:len(p)], p) }
-	valid := (&http.Cookie{Name: k.name, Value: "v"}).Valid() == nil
-	switch {
-	case !valid:
-		c.fault("WithCookieName(%q): want a token of RFC 9110: letters, digits and !#$%%&'*+-.^_`|~", k.name)
-	case len(k.name)+encodedSize > maxCookieSize:
-		c.fault("WithCookieName: %d bytes, want at most %d", len(k.name), maxCookieSize-encodedSize)
-	case prefixed("__Host-") && (!k.secure || k.domain != "" || k.path != "/"):
-		c.fault("WithCookieName(%q): browsers refuse a __Host- cookie without Secure, with a Domain or with a Path other than /", k.name)
-	case prefixed("__Secure-") && !k.secure:
-		c.fault("WithCookieName(%q): browsers refuse a __Secure- cookie without Secure; leave out DangerouslyAllowHTTP", k.name)
-	}
-	probe := http.Cookie{Name: "n", Value: "v", Domain: k.domain, Path: k.path}
-	if !strings.HasPrefix(k.path, "/") || probe.Valid() != nil && (&http.Cookie{Name: "n", Path: k.path}).Valid() != nil {
-		c.fault("WithCookiePath(%q): want a path that begins with / and has no ; or control characters", k.path)
-	} else if probe.Valid() != nil {
-		c.fault("WithCookieDomain(%q): want a host name such as example.com, without scheme or port", k.domain)
-	}
-	switch k.sameSite {
-	case http.SameSiteLaxMode, http.SameSiteStrictMode:
-	case http.SameSiteNoneMode:
-		if !k.secure {
-			c.fault("WithSameSite(SameSiteNoneMode): browsers refuse SameSite=None without Secure; leave out DangerouslyAllowHTTP")
-		}
-	default:
-		c.fault("WithSameSite(%d): want SameSiteLaxMode, SameSiteStrictMode or SameSiteNoneMode", k.sameSite)
-	}
-	if k.partitioned && !k.secure {
-		c.fault("WithPartitioned: browsers refuse Partitioned without Secure; leave out DangerouslyAllowHTTP")
-	}
+	return values
 }
 
 // tokens appends those that the cookies carry and the keys verify, each once

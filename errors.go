@@ -1,9 +1,12 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
+	"strings"
 )
 
 // Errors to branch on with [errors.Is]. [HTTPStatus] maps them, and all
@@ -73,5 +76,34 @@ func HTTPStatus(err error) int {
 		return http.StatusConflict
 	default:
 		return http.StatusServiceUnavailable
+	}
+}
+
+// explain makes of a store's error one to answer and to log.
+func (m *Manager) explain(ctx context.Context, err error) error {
+	switch {
+	case err == nil || HTTPStatus(err) != http.StatusServiceUnavailable:
+		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("session: the store did not answer within %v: %w", m.timeout, err)
+	default:
+		return fmt.Errorf("session: the store failed: %w", err)
+	}
+}
+
+func isLost(err error) bool { return errors.Is(err, ErrConflict) || errors.Is(err, ErrUncertain) }
+
+// callSite returns file:line of the nearest caller outside this package.
+func callSite() string {
+	pcs := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for {
+		f, more := frames.Next()
+		if !strings.HasPrefix(f.Function, "github.com/holdfast-go/session.") {
+			return fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
+		if !more {
+			return "unknown"
+		}
 	}
 }

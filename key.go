@@ -2,7 +2,14 @@ package session
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unicode/utf8"
 )
 
 // Key is the name of a value in sessions together with its type:
@@ -88,4 +95,103 @@ func (k Key[T]) Update(ctx context.Context, s *Session, f func(T) T) (T, error) 
 		return zero, err
 	}
 	return result, nil
+}
+
+func (s *Session) get(name string, typ reflect.Type, v any) bool {
+	s.m.watch(name, typ)
+	s.mu.Lock()
+	s.accessed = true
+	val, ok := s.value(name)
+	id := s.rec.id()
+	s.mu.Unlock()
+	if !ok {
+		return false
+	}
+	err := s.m.decodeValue(val, v)
+	if err == nil {
+		return true
+	}
+	if errors.Is(err, errSealed) {
+		s.change(name, typ, func(*pending) error { return err })
+	}
+	s.m.log.WarnContext(s.context(), "session: a value is taken for absent",
+		"key", name, "type", typ.String(), "error", err, "session", id)
+	return false
+}
+
+func (s *Session) set(name string, typ reflect.Type, v any) {
+	s.m.watch(name, typ)
+	val, err := s.m.encode(v)
+	s.change(name, typ, func(*pending) error {
+		if err != nil {
+			return err
+		}
+		return s.put(name, val)
+	})
+}
+
+func (s *Session) unset(name string, typ reflect.Type) {
+	s.m.watch(name, typ)
+	s.change(name, typ, func(*pending) error { return s.put(name, Value{}) })
+}
+
+func keyText(name string, typ reflect.Type) string {
+	if typ == nil {
+		return name // a method's
+	}
+	return fmt.Sprintf("key %q (%v)", name, typ)
+}
+
+// checkName tells what is wrong with a key's or user's name.
+func checkName(what, name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("a %s's name must not be empty", what)
+	case strings.IndexByte(name, 0) >= 0:
+		return fmt.Errorf("a %s's name must not contain NUL: %q", what, name)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("a %s's name must be valid UTF-8: %q", what, name)
+	}
+	return nil
+}
+
+// maxWatched bounds what typeWatch keeps where names are made at run time.
+const maxWatched = 1000
+
+// typeWatch remembers the type of each key: a key of two types is a fault of
+// the program that otherwise shows as values that come and go.
+type typeWatch struct {
+	seen  sync.Map // name → use
+	count atomic.Int32
+}
+
+type use struct {
+	typ reflect.Type
+	at  string
+}
+
+func (m *Manager) watch(name string, typ reflect.Type) {
+	first, ok := m.types.seen.Load(name)
+	if !ok && m.types.count.Load() < maxWatched {
+		m.types.count.Add(1)
+		if m.cannotCarry(typ) {
+			panic(fmt.Sprintf("session: key %q has type %v, which the codec cannot encode; store plain data (%s)", name, typ, callSite()))
+		}
+		first, ok = m.types.seen.LoadOrStore(name, use{typ, callSite()})
+	}
+	if ok && first.(use).typ != typ {
+		panic(fmt.Sprintf("session: key %q is used with type %v (%s) and with type %v (%s); declare it once, or name one of them otherwise",
+			name, first.(use).typ, first.(use).at, typ, callSite()))
+	}
+}
+
+func (m *Manager) cannotCarry(typ reflect.Type) bool {
+	switch typ.Kind() {
+	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return true
+	}
+	// Other errors may be a type's own opinion of its zero value.
+	var unsupported *json.UnsupportedTypeError
+	_, err := m.codec.Encode(reflect.Zero(typ).Interface())
+	return errors.As(err, &unsupported)
 }

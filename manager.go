@@ -2,13 +2,9 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
-	"slices"
-	"sync"
-	"time"
 )
 
 // Manager gives handlers their sessions. It is immutable, safe for concurrent
@@ -107,135 +103,8 @@ func (m *Manager) LoadID(ctx context.Context, id ID) (*Session, error) {
 	return s, nil
 }
 
-// List returns the live sessions of a user, those last seen first.
-func (m *Manager) List(ctx context.Context, user string) ([]Info, error) {
-	m.mustBeMade()
-	ctx, stop := m.bounded(ctx)
-	defer stop.release()
-	infos, err := m.listLive(ctx, user)
-	return infos, m.explain(ctx, err)
-}
-
-func (m *Manager) listLive(ctx context.Context, user string) ([]Info, error) {
-	if user == "" {
-		return nil, nil // anonymous sessions are nobody's
-	}
-	infos, err := m.store.List(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	now := m.now()
-	infos = slices.DeleteFunc(infos, func(i Info) bool { return !m.live(&i, now) })
-	slices.SortFunc(infos, func(a, b Info) int { return b.LastSeen.Compare(a.LastSeen) })
-	return infos, nil
-}
-
 func (m *Manager) mustBeMade() {
 	if m == nil || m.store == nil {
 		panic("session: a Manager must be made with session.New, and its error looked at")
 	}
 }
-
-// live judges limits: those in the record and, unless the session has its
-// own, those configured now, so that lowering one by a deploy works.
-func (m *Manager) live(i *Info, now time.Time) bool {
-	if !now.Before(i.Expires) || !now.Before(i.Deadline) {
-		return false
-	}
-	return i.IdleTimeout > 0 ||
-		now.Before(i.LastSeen.Add(m.idleTimeout(i))) && now.Before(start(i).Add(m.lifetime))
-}
-
-// start is what the lifetime counts from.
-func start(i *Info) time.Time {
-	if i.LoggedIn.After(i.Created) {
-		return i.LoggedIn
-	}
-	return i.Created
-}
-
-func (m *Manager) idleTimeout(i *Info) time.Duration {
-	switch {
-	case i.IdleTimeout > 0:
-		return i.IdleTimeout
-	case i.User == "":
-		return m.anonIdle
-	default:
-		return m.idle
-	}
-}
-
-func (m *Manager) touchInterval(i *Info) time.Duration {
-	if idle := m.idleTimeout(i); idle != m.idle {
-		return min(m.touch, idle/10)
-	}
-	return m.touch
-}
-
-// expires returns when a session seen now ends without further activity.
-func (m *Manager) expires(i *Info, now time.Time) time.Time {
-	if e := now.Add(m.idleTimeout(i)); e.Before(i.Deadline) {
-		return e
-	}
-	return i.Deadline
-}
-
-// milli returns a time as a store keeps it.
-func milli(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
-
-// bounded returns a context for store calls that ends with the store timeout
-// and not with the request: to cancel an operation closes its connection. It
-// has no deadline: with one, the driver of MongoDB repeats a command that
-// keeps failing, thousands of times a second.
-func (m *Manager) bounded(ctx context.Context) (context.Context, *bound) {
-	return within(ctx, m.timeout)
-}
-
-// bound is a context that ends after a time, or when it is released. The time
-// begins when somebody first waits for its end: a store that has the answer at
-// hand does not pay for a timer.
-type bound struct {
-	context.Context
-	cancel context.CancelFunc
-	after  time.Duration
-	begin  sync.Once
-	timer  *time.Timer
-}
-
-func within(ctx context.Context, d time.Duration) (context.Context, *bound) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	b := &bound{Context: ctx, cancel: cancel, after: d}
-	return b, b
-}
-
-func (b *bound) Done() <-chan struct{} {
-	b.begin.Do(func() { b.timer = time.AfterFunc(b.after, b.cancel) })
-	return b.Context.Done()
-}
-
-func (b *bound) Err() error {
-	b.Done()
-	return b.Context.Err()
-}
-
-func (b *bound) release() {
-	b.begin.Do(func() {})
-	if b.timer != nil {
-		b.timer.Stop()
-	}
-	b.cancel()
-}
-
-// explain makes of a store's error one to answer and to log.
-func (m *Manager) explain(ctx context.Context, err error) error {
-	switch {
-	case err == nil || HTTPStatus(err) != http.StatusServiceUnavailable:
-		return err
-	case ctx.Err() != nil:
-		return fmt.Errorf("session: the store did not answer within %v: %w", m.timeout, err)
-	default:
-		return fmt.Errorf("session: the store failed: %w", err)
-	}
-}
-
-func isLost(err error) bool { return errors.Is(err, ErrConflict) || errors.Is(err, ErrUncertain) }

@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -229,41 +227,4 @@ func WithBrowserSession() Option {
 // over http://localhost. Anyone on the network can read such a cookie.
 func DangerouslyAllowHTTP() Option {
 	return func(c *config) { c.cookie.secure = false }
-}
-
-func (c *config) fault(format string, args ...any) {
-	c.faults = append(c.faults, fmt.Errorf("session: "+format, args...))
-}
-
-func (c *config) within(option string, d, low, high time.Duration) {
-	if d < low || d > high {
-		c.fault("%s(%v): want %v to %v", option, d, low, high)
-	}
-}
-
-// complete derives what was left open and checks what depends on other
-// options.
-func (c *config) complete() error {
-	c.within("WithLifetime", c.lifetime, time.Second, 10*365*24*time.Hour)
-	if c.idle == derived {
-		c.idle = min(14*24*time.Hour, c.lifetime)
-	} else {
-		c.within("WithIdleTimeout", c.idle, time.Second, max(time.Second, c.lifetime))
-	}
-	if c.anonIdle == derived {
-		c.anonIdle = c.idle
-	} else {
-		c.within("WithAnonymousIdleTimeout", c.anonIdle, time.Second, max(time.Second, c.lifetime))
-	}
-	if c.touch == derived {
-		c.touch = min(c.idle/10, time.Hour)
-	} else {
-		c.within("WithTouchInterval", c.touch, 0, max(0, c.idle-1))
-	}
-	c.within("WithStoreTimeout", c.timeout, 10*time.Millisecond, 10*time.Minute)
-	if c.maxSize < 1 || c.maxSize > 15<<20 {
-		c.fault("WithMaxSize(%d): want 1 to %d bytes", c.maxSize, 15<<20)
-	}
-	c.cookie.complete(c)
-	return errors.Join(c.faults...)
 }

@@ -10,12 +10,6 @@ import (
 	"time"
 )
 
-// A sign-in in flight would escape a revocation that deletes what it finds.
-// So each revocation first writes a marker, an ordinary record under an ID
-// that follows from the user's name, and each sign-in reads it after its own
-// record is written: either the list sees the record or the sign-in sees the
-// marker.
-
 const (
 	markerKey  = "revoked"      // and the IDs of sessions that were ended by theirs
 	markerLife = 24 * time.Hour // no sign-in is in flight for longer

@@ -9,17 +9,17 @@ type mutation struct {
 
 var mutations = []mutation{
 	{
-		"a renewal without the verifier's guard", "protocol.go",
+		"a renewal without the verifier's guard", "renew.go",
 		"	ch.If.Verifier = s.secret.verifier()\n", "",
 		".", "TestRenewalsOfDifferentKindsDoNotJoin|TestTwoClicksOnLogIn",
 	},
 	{
-		"a touch without the verifier's guard", "protocol.go",
+		"a touch without the verifier's guard", "admit.go",
 		"If:       Guard{Verifier: rec.Verifier, SeenBefore: due},", "If:       Guard{SeenBefore: due},",
 		".", "TestAShortenedLimitIsNotUndoneByATouch",
 	},
 	{
-		"an Update without the version's guard", "protocol.go",
+		"an Update without the version's guard", "update.go",
 		"ch := &Change{If: Guard{Versions: map[string]int64{sw.name: old.Version}}, Set:", "ch := &Change{Set:",
 		".", "TestUpdateErrors|TestUpdateIsExact",
 	},
@@ -29,17 +29,17 @@ var mutations = []mutation{
 		"mongostore", "TestStore",
 	},
 	{
-		"limits that forget the clock", "manager.go",
+		"limits that forget the clock", "expiry.go",
 		"if !now.Before(i.Expires) || !now.Before(i.Deadline) {", "if !now.Before(i.Deadline) && !now.Before(i.Expires) {",
 		".", "TestIdleTimeoutToTheMillisecond|TestLifetimeThatNoTouchExtends",
 	},
 	{
-		"configured limits that do not count", "manager.go",
+		"configured limits that do not count", "expiry.go",
 		"return i.IdleTimeout > 0 ||", "return true ||",
 		".", "TestLoweringALimitByADeployWorks",
 	},
 	{
-		"a verifier compared by its first byte", "protocol.go",
+		"a verifier compared by its first byte", "admit.go",
 		"return subtle.ConstantTimeCompare(r.Verifier, s.verifier()) == 1", "return subtle.ConstantTimeCompare(r.Verifier[:min(1, len(r.Verifier))], s.verifier()[:min(1, len(r.Verifier))]) == 1",
 		".", "TestMarkerIsNobodysSession|TestSupersededToken|TestARecordWithoutAVerifierAdmitsNobody",
 	},
@@ -49,47 +49,47 @@ var mutations = []mutation{
 		".", "TestHostileCookies",
 	},
 	{
-		"a commit after the body", "middleware.go",
+		"a commit after the body", "response.go",
 		"func (w *response) Write(b []byte) (int, error) {\n	if err := w.begin(); err != nil {", "func (w *response) Write(b []byte) (int, error) {\n	defer w.begin()\n	if err := w.err; err != nil {",
 		".", "TestEveryKindOfResponse",
 	},
 	{
-		"103 taken for the response", "middleware.go",
+		"103 taken for the response", "response.go",
 		"status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols", "status == 100",
 		".", "TestEarlyHintsAreNotTheResponse|TestEveryKindOfResponse",
 	},
 	{
-		"a failed save that leaves the handler's headers", "middleware.go",
+		"a failed save that leaves the handler's headers", "response.go",
 		"	clear(h)\n", "",
 		".", "TestEveryKindOfResponse",
 	},
 	{
-		"a failed load taken for no session", "protocol.go",
+		"a failed load taken for no session", "admit.go",
 		"		case err != nil:\n			return m.explain(bctx, err)\n", "		case err != nil:\n			continue\n",
 		".", "TestStoreErrorsAreAnsweredNotHidden",
 	},
 	{
-		"a superseded token that may write", "protocol.go",
+		"a superseded token that may write", "save.go",
 		"	case s.standing == superseded && (p.user == \"\" || p.destroy):\n		return ErrSuperseded\n", "",
 		".", "TestSupersededToken",
 	},
 	{
-		"a superseded token that is forgotten", "protocol.go",
+		"a superseded token that is forgotten", "admit.go",
 		"case s.admitted.Before(rec.Renewed.Add(grace)):", "case s.admitted.Before(rec.Renewed):",
 		".", "TestSupersededToken",
 	},
 	{
-		"a reload past a renewal", "protocol.go",
+		"a reload past a renewal", "admit.go",
 		"	case !bytes.Equal(rec.Verifier, s.rec.Verifier):\n		return ErrSuperseded\n", "",
 		".", "TestReload",
 	},
 	{
-		"a repeated compare past a sign-in", "protocol.go",
+		"a repeated compare past a sign-in", "update.go",
 		"	case found.User != rec.User:\n		return Value{}, ErrSuperseded\n", "",
 		".", "TestUpdateErrors",
 	},
 	{
-		"a twin that joins whoever signed in", "protocol.go",
+		"a twin that joins whoever signed in", "renew.go",
 		"if !found.knows(next) || found.User != user {", "if !found.knows(next) {",
 		".", "TestRenewalsOfDifferentKindsDoNotJoin|TestSupersededToken",
 	},
@@ -99,7 +99,7 @@ var mutations = []mutation{
 		".", "TestPendingStateWithinOneRequest",
 	},
 	{
-		"a sign-in that does not look for revocations", "protocol.go",
+		"a sign-in that does not look for revocations", "signin.go",
 		"	err := s.m.checkRevoked(ctx, rec, s.admitted, s.stamps)\n", "	var err error\n",
 		".", "TestSignInUnderWayIsRevokedToo",
 	},
@@ -119,12 +119,12 @@ var mutations = []mutation{
 		".", "TestRevokeOfASignInThatInsertsAgain",
 	},
 	{
-		"Destroy that leaves the other cookies' sessions", "protocol.go",
+		"Destroy that leaves the other cookies' sessions", "save.go",
 		"s.deleteAll(ctx, append(s.rivals, s.rec.ID))", "s.deleteAll(ctx, []ID{s.rec.ID})",
 		".", "TestManyCookiesOfOneName",
 	},
 	{
-		"a late change that is dropped", "middleware.go",
+		"a late change that is dropped", "response.go",
 		"	err := w.s.end(w.r.Context(), late && w.err == nil)\n", "	err := w.s.end(w.r.Context(), late && w.err == nil && false)\n",
 		".", "TestLateChanges",
 	},
@@ -134,17 +134,17 @@ var mutations = []mutation{
 		".", "TestPanicsDiscard",
 	},
 	{
-		"a renewal for a client that is gone", "middleware.go",
+		"a renewal for a client that is gone", "response.go",
 		"	if s.changesToken() && ctx.Err() != nil {", "	if s.changesToken() && false {",
 		".", "TestClientGone",
 	},
 	{
-		"a Hijack that leaves the cookie behind", "middleware.go",
+		"a Hijack that leaves the cookie behind", "response.go",
 		"	if w.s.owesCookie() {\n		return nil, nil, ErrUndeliverable\n	}\n", "",
 		".", "TestHijack",
 	},
 	{
-		"a cookie that other sites' requests replace", "protocol.go",
+		"a cookie that other sites' requests replace", "save.go",
 		"	case s.creates() && p.user == \"\" && s.withheld:\n		return ErrCrossSite\n", "",
 		".", "TestCrossSiteRequests",
 	},
@@ -154,7 +154,7 @@ var mutations = []mutation{
 		"mongostore", "TestStore|TestDocument",
 	},
 	{
-		"a token in the database", "cookie.go",
+		"a token in the database", "token.go",
 		"	sum := sha256.Sum256(s[:])\n	return sum[:]\n", "	sum := [sha256.Size]byte(s)\n	return sum[:]\n",
 		".", "TestFault16UsableTokensInTheDatabase",
 	},
@@ -174,12 +174,12 @@ var mutations = []mutation{
 		".", "TestReportDefaults",
 	},
 	{
-		"visitors who get a record for nothing", "session.go",
+		"visitors who get a record for nothing", "pending.go",
 		"	for _, v := range s.pend.values {\n		if v.Version != 0 {\n			return true\n		}\n	}\n", "	if len(s.pend.values) > 0 {\n		return true\n	}\n",
 		".", "TestReportNothingIsStoredForUntouchedVisitors",
 	},
 	{
-		"data that outgrows its maximum", "protocol.go",
+		"data that outgrows its maximum", "save.go",
 		"	if size > m.maxSize && size > old {", "	if size > m.maxSize && size > old && false {",
 		".", "TestFaultsReplaceThePage",
 	},

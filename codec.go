@@ -5,12 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
-	"runtime"
-	"strings"
-	"sync"
-	"sync/atomic"
-	"unicode/utf8"
 )
 
 // Codec turns the values of keys into bytes and back. It is safe for
@@ -107,75 +101,6 @@ func newVersion() int64 {
 	for {
 		if v := rand.Int64(); v != 0 {
 			return v
-		}
-	}
-}
-
-// checkName tells what is wrong with a key's or user's name.
-func checkName(what, name string) error {
-	switch {
-	case name == "":
-		return fmt.Errorf("a %s's name must not be empty", what)
-	case strings.IndexByte(name, 0) >= 0:
-		return fmt.Errorf("a %s's name must not contain NUL: %q", what, name)
-	case !utf8.ValidString(name):
-		return fmt.Errorf("a %s's name must be valid UTF-8: %q", what, name)
-	}
-	return nil
-}
-
-// maxWatched bounds what typeWatch keeps where names are made at run time.
-const maxWatched = 1000
-
-// typeWatch remembers the type of each key: a key of two types is a fault of
-// the program that otherwise shows as values that come and go.
-type typeWatch struct {
-	seen  sync.Map // name → use
-	count atomic.Int32
-}
-
-type use struct {
-	typ reflect.Type
-	at  string
-}
-
-func (m *Manager) watch(name string, typ reflect.Type) {
-	first, ok := m.types.seen.Load(name)
-	if !ok && m.types.count.Load() < maxWatched {
-		m.types.count.Add(1)
-		if m.cannotCarry(typ) {
-			panic(fmt.Sprintf("session: key %q has type %v, which the codec cannot encode; store plain data (%s)", name, typ, callSite()))
-		}
-		first, ok = m.types.seen.LoadOrStore(name, use{typ, callSite()})
-	}
-	if ok && first.(use).typ != typ {
-		panic(fmt.Sprintf("session: key %q is used with type %v (%s) and with type %v (%s); declare it once, or name one of them otherwise",
-			name, first.(use).typ, first.(use).at, typ, callSite()))
-	}
-}
-
-func (m *Manager) cannotCarry(typ reflect.Type) bool {
-	switch typ.Kind() {
-	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
-		return true
-	}
-	// Other errors may be a type's own opinion of its zero value.
-	var unsupported *json.UnsupportedTypeError
-	_, err := m.codec.Encode(reflect.Zero(typ).Interface())
-	return errors.As(err, &unsupported)
-}
-
-// callSite returns file:line of the nearest caller outside this package.
-func callSite() string {
-	pcs := make([]uintptr, 32)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
-	for {
-		f, more := frames.Next()
-		if !strings.HasPrefix(f.Function, "github.com/holdfast-go/session.") {
-			return fmt.Sprintf("%s:%d", f.File, f.Line)
-		}
-		if !more {
-			return "unknown"
 		}
 	}
 }

@@ -1,0 +1,137 @@
+package session
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/subtle"
+	"errors"
+	"time"
+)
+
+// grace is how long after a renewal the tokens before it are taken for late
+// rather than stolen ones.
+const grace = 30 * time.Second
+
+// admit finds the session that one of the tokens belongs to and judges it, for
+// the whole request. Of several the one that signed in last is it, else the
+// newest.
+func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
+	if len(tokens) == 0 {
+		return nil
+	}
+	bctx, stop := m.bounded(ctx)
+	defer stop.release()
+	var strangers []ID
+	for _, t := range tokens {
+		rec, err := m.store.Load(bctx, t.id)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			continue
+		case err != nil:
+			return m.explain(bctx, err)
+		case !m.live(&rec.Info, s.admitted):
+		case rec.knows(t.secret):
+			s.take(rec, t.secret)
+		case s.admitted.Before(rec.Renewed.Add(grace)):
+			if s.standing == anonymous {
+				s.rec, s.secret, s.standing = rec, t.secret, superseded
+			}
+		default:
+			strangers = append(strangers, t.id)
+		}
+	}
+	for _, id := range strangers {
+		if s.rec.id() != id {
+			m.event(ctx, Event{Name: "stranger", ID: id})
+		}
+	}
+	if s.standing == current {
+		s.touch(ctx, s.admitted)
+	}
+	return nil
+}
+
+// knows compares in constant time. A record without a verifier knows nobody.
+func (r *Record) knows(s secret) bool {
+	return subtle.ConstantTimeCompare(r.Verifier, s.verifier()) == 1
+}
+
+func (s *Session) take(rec *Record, sec secret) {
+	if s.standing == current {
+		older := cmp.Or(rec.LoggedIn.Compare(s.rec.LoggedIn), rec.Created.Compare(s.rec.Created)) <= 0
+		if older {
+			s.rivals = append(s.rivals, rec.ID)
+			return
+		}
+		s.rivals = append(s.rivals, s.rec.ID)
+	}
+	s.rec, s.secret, s.standing = rec, sec, current
+}
+
+// touch records activity when that is due. It is tried once and briefly, and
+// its failure fails no request: the session has been admitted.
+func (s *Session) touch(ctx context.Context, now time.Time) {
+	now, rec := milli(now), s.rec
+	due := now.Add(-s.m.touchInterval(&rec.Info))
+	if !rec.LastSeen.Before(due) {
+		return
+	}
+	tctx, stop := within(ctx, s.m.timeout/10)
+	defer stop.release()
+	ch := &Change{
+		// The verifier keeps a touch from undoing limits that SetTimeouts
+		// has shortened meanwhile.
+		If:       Guard{Verifier: rec.Verifier, SeenBefore: due},
+		LastSeen: now, Expires: s.m.expires(&rec.Info, now),
+	}
+	err := s.m.store.Update(tctx, rec.ID, ch)
+	switch {
+	case err == nil:
+		rec.apply(ch)
+	case !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound):
+		s.m.log.WarnContext(ctx, "session: activity was not recorded", "session", rec.ID, "error", err)
+	}
+}
+
+// readmit judges a session anew, some time after its admission. Other requests
+// may have extended it since, so it reads again where it seems to have ended.
+func (s *Session) readmit(ctx context.Context) error {
+	if s.target() == nil {
+		return nil
+	}
+	now := s.m.now()
+	if !s.m.live(&s.rec.Info, now) {
+		if err := s.reload(ctx); err != nil {
+			return err
+		}
+	}
+	if s.standing == current {
+		s.touch(ctx, now)
+	}
+	return nil
+}
+
+// reload takes a record only with the verifier that it knows: a request that
+// was admitted before a sign-in must not read what came after it.
+func (s *Session) reload(ctx context.Context) error {
+	if s.standing == superseded {
+		return ErrSuperseded
+	}
+	if s.rec == nil {
+		return ErrNotFound
+	}
+	ctx, stop := s.m.bounded(ctx)
+	defer stop.release()
+	rec, err := s.m.store.Load(ctx, s.rec.ID)
+	switch {
+	case err != nil:
+		return s.m.explain(ctx, err)
+	case !s.m.live(&rec.Info, s.m.now()):
+		return ErrNotFound
+	case !bytes.Equal(rec.Verifier, s.rec.Verifier):
+		return ErrSuperseded
+	}
+	s.rec = rec
+	return nil
+}

@@ -1,0 +1,98 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+func (c *config) fault(format string, args ...any) {
+	c.faults = append(c.faults, fmt.Errorf("session: "+format, args...))
+}
+
+func (c *config) within(option string, d, low, high time.Duration) {
+	if d < low || d > high {
+		c.fault("%s(%v): want %v to %v", option, d, low, high)
+	}
+}
+
+// complete derives what was left open and checks what depends on other
+// options.
+func (c *config) complete() error {
+	c.within("WithLifetime", c.lifetime, time.Second, 10*365*24*time.Hour)
+	if c.idle == derived {
+		c.idle = min(14*24*time.Hour, c.lifetime)
+	} else {
+		c.within("WithIdleTimeout", c.idle, time.Second, max(time.Second, c.lifetime))
+	}
+	if c.anonIdle == derived {
+		c.anonIdle = c.idle
+	} else {
+		c.within("WithAnonymousIdleTimeout", c.anonIdle, time.Second, max(time.Second, c.lifetime))
+	}
+	if c.touch == derived {
+		c.touch = min(c.idle/10, time.Hour)
+	} else {
+		c.within("WithTouchInterval", c.touch, 0, max(0, c.idle-1))
+	}
+	c.within("WithStoreTimeout", c.timeout, 10*time.Millisecond, 10*time.Minute)
+	if c.maxSize < 1 || c.maxSize > 15<<20 {
+		c.fault("WithMaxSize(%d): want 1 to %d bytes", c.maxSize, 15<<20)
+	}
+	c.cookie.complete(c)
+	return errors.Join(c.faults...)
+}
+
+// cookieConfig holds the cookie's name and attributes.
+type cookieConfig struct {
+	name, domain, path    string
+	sameSite              http.SameSite
+	secure, partitioned   bool
+	browserSession, named bool
+}
+
+// complete names the cookie and checks what browsers would refuse in silence.
+func (k *cookieConfig) complete(c *config) {
+	if !k.named {
+		switch {
+		case !k.secure:
+			k.name = "session"
+		case k.domain != "" || k.path != "/":
+			k.name = "__Secure-session"
+		default:
+			k.name = "__Host-session"
+		}
+	}
+	prefixed := func(p string) bool { return len(k.name) >= len(p) && strings.EqualFold(k.name[:len(p)], p) }
+	valid := (&http.Cookie{Name: k.name, Value: "v"}).Valid() == nil
+	switch {
+	case !valid:
+		c.fault("WithCookieName(%q): want a token of RFC 9110: letters, digits and !#$%%&'*+-.^_`|~", k.name)
+	case len(k.name)+encodedSize > maxCookieSize:
+		c.fault("WithCookieName: %d bytes, want at most %d", len(k.name), maxCookieSize-encodedSize)
+	case prefixed("__Host-") && (!k.secure || k.domain != "" || k.path != "/"):
+		c.fault("WithCookieName(%q): browsers refuse a __Host- cookie without Secure, with a Domain or with a Path other than /", k.name)
+	case prefixed("__Secure-") && !k.secure:
+		c.fault("WithCookieName(%q): browsers refuse a __Secure- cookie without Secure; leave out DangerouslyAllowHTTP", k.name)
+	}
+	probe := http.Cookie{Name: "n", Value: "v", Domain: k.domain, Path: k.path}
+	if !strings.HasPrefix(k.path, "/") || probe.Valid() != nil && (&http.Cookie{Name: "n", Path: k.path}).Valid() != nil {
+		c.fault("WithCookiePath(%q): want a path that begins with / and has no ; or control characters", k.path)
+	} else if probe.Valid() != nil {
+		c.fault("WithCookieDomain(%q): want a host name such as example.com, without scheme or port", k.domain)
+	}
+	switch k.sameSite {
+	case http.SameSiteLaxMode, http.SameSiteStrictMode:
+	case http.SameSiteNoneMode:
+		if !k.secure {
+			c.fault("WithSameSite(SameSiteNoneMode): browsers refuse SameSite=None without Secure; leave out DangerouslyAllowHTTP")
+		}
+	default:
+		c.fault("WithSameSite(%d): want SameSiteLaxMode, SameSiteStrictMode or SameSiteNoneMode", k.sameSite)
+	}
+	if k.partitioned && !k.secure {
+		c.fault("WithPartitioned: browsers refuse Partitioned without Secure; leave out DangerouslyAllowHTTP")
+	}
+}

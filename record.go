@@ -1,0 +1,129 @@
+package session
+
+import (
+	"cmp"
+	"time"
+)
+
+// Info describes a session without its data or anything secret. Times have
+// the precision of a millisecond.
+type Info struct {
+	ID          ID
+	User        string        // empty: anonymous
+	Created     time.Time     // when the record was made
+	LoggedIn    time.Time     // the last sign-in; zero: none
+	LastSeen    time.Time     // activity, as exact as the touch interval
+	Expires     time.Time     // when it ends without further activity
+	Deadline    time.Time     // when it ends in any case
+	IdleTimeout time.Duration // its own, by SetTimeouts; zero: as configured
+	ClientIP    string        // see WithClientInfo
+	UserAgent   string        // see WithClientInfo
+}
+
+// Record is what a store keeps of a session. A store keeps every field and
+// leaves fields that it does not know, of a newer version, as they are.
+type Record struct {
+	Info
+	Verifier []byte    // SHA-256 of the token's secret; nil: never admitted
+	Salt     []byte    // what the last renewal derived the secret with
+	Renewed  time.Time // when the token was last renewed; zero: never
+	Values   map[string]Value
+}
+
+// Value is one encoded value of a session. Data is nil where what is stored
+// cannot be read as a value. Version names this writing of it: a random
+// positive number, never used twice.
+type Value struct {
+	Data    []byte
+	Version int64
+}
+
+// Guard lists the conditions of a [Change]; zero fields ask nothing.
+type Guard struct {
+	Verifier   []byte           // the record's verifier is this one
+	SeenBefore time.Time        // LastSeen is earlier
+	Versions   map[string]int64 // the key has this version; 0: it is absent
+}
+
+// IsZero tells whether the guard asks nothing.
+func (g Guard) IsZero() bool {
+	return g.Verifier == nil && g.SeenBefore.IsZero() && len(g.Versions) == 0
+}
+
+// Change is what an Update does to a record if its guard holds. Zero fields
+// leave the record's as they are.
+type Change struct {
+	If Guard
+
+	Set     map[string]Value // values to write
+	Unset   []string         // keys to remove
+	Replace bool             // Set is the whole data, all other keys go
+
+	User                string
+	Verifier, Salt      []byte
+	Renewed, LoggedIn   time.Time
+	LastSeen            time.Time
+	Expires, Deadline   time.Time
+	IdleTimeout         *time.Duration // zero: as configured again
+	ClientIP, UserAgent string
+}
+
+// refresh makes the change write a record's description.
+func (ch *Change) refresh(info Info) {
+	ch.User, ch.LoggedIn, ch.LastSeen = info.User, info.LoggedIn, info.LastSeen
+	ch.Expires, ch.Deadline, ch.IdleTimeout = info.Expires, info.Deadline, &info.IdleTimeout
+	ch.ClientIP, ch.UserAgent = info.ClientIP, info.UserAgent
+}
+
+// apply does to a record what the store has done.
+func (r *Record) apply(ch *Change) {
+	if ch.Replace {
+		r.Values = nil
+	}
+	for name, v := range ch.Set {
+		r.put(name, v)
+	}
+	for _, name := range ch.Unset {
+		delete(r.Values, name)
+	}
+	r.User = cmp.Or(ch.User, r.User)
+	r.ClientIP = cmp.Or(ch.ClientIP, r.ClientIP)
+	r.UserAgent = cmp.Or(ch.UserAgent, r.UserAgent)
+	r.Renewed = cmp.Or(ch.Renewed, r.Renewed)
+	r.LoggedIn = cmp.Or(ch.LoggedIn, r.LoggedIn)
+	r.LastSeen = cmp.Or(ch.LastSeen, r.LastSeen)
+	r.Expires = cmp.Or(ch.Expires, r.Expires)
+	r.Deadline = cmp.Or(ch.Deadline, r.Deadline)
+	if ch.Verifier != nil {
+		r.Verifier, r.Salt = ch.Verifier, ch.Salt
+	}
+	if ch.IdleTimeout != nil {
+		r.IdleTimeout = *ch.IdleTimeout
+	}
+}
+
+func (r *Record) put(name string, v Value) {
+	if v.Version == 0 {
+		delete(r.Values, name)
+		return
+	}
+	if r.Values == nil {
+		r.Values = make(map[string]Value)
+	}
+	r.Values[name] = v
+}
+
+// valueOf and id serve where there may be no record.
+func (r *Record) valueOf(name string) (v Value, ok bool) {
+	if r != nil {
+		v, ok = r.Values[name]
+	}
+	return v, ok
+}
+
+func (r *Record) id() ID {
+	if r == nil {
+		return ID{}
+	}
+	return r.ID
+}

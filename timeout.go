@@ -1,0 +1,65 @@
+package session
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// bounded returns a context for store calls that ends with the store timeout
+// and not with the request: to cancel an operation closes its connection. It
+// has no deadline: with one, the driver of MongoDB repeats a command that
+// keeps failing, thousands of times a second.
+func (m *Manager) bounded(ctx context.Context) (context.Context, *bound) {
+	return within(ctx, m.timeout)
+}
+
+// bound is a context that ends after a time, or when it is released. The time
+// begins when somebody first waits for its end: a store that has the answer at
+// hand does not pay for a timer.
+type bound struct {
+	context.Context
+	cancel context.CancelFunc
+	after  time.Duration
+	begin  sync.Once
+	timer  *time.Timer
+}
+
+func within(ctx context.Context, d time.Duration) (context.Context, *bound) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	b := &bound{Context: ctx, cancel: cancel, after: d}
+	return b, b
+}
+
+func (b *bound) Done() <-chan struct{} {
+	b.begin.Do(func() { b.timer = time.AfterFunc(b.after, b.cancel) })
+	return b.Context.Done()
+}
+
+func (b *bound) Err() error {
+	b.Done()
+	return b.Context.Err()
+}
+
+func (b *bound) release() {
+	b.begin.Do(func() {})
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	b.cancel()
+}
+
+// pause waits before another try, with jitter, from 5 ms doubling to longest;
+// it is false when the time is up.
+func pause(ctx context.Context, try int, longest time.Duration) bool {
+	d := min(5*time.Millisecond<<min(try, 20), longest)
+	t := time.NewTimer(d/2 + rand.N(d/2+1))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,84 @@
+package session
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// List returns the live sessions of a user, those last seen first.
+func (m *Manager) List(ctx context.Context, user string) ([]Info, error) {
+	m.mustBeMade()
+	ctx, stop := m.bounded(ctx)
+	defer stop.release()
+	infos, err := m.listLive(ctx, user)
+	return infos, m.explain(ctx, err)
+}
+
+func (m *Manager) listLive(ctx context.Context, user string) ([]Info, error) {
+	if user == "" {
+		return nil, nil // anonymous sessions are nobody's
+	}
+	infos, err := m.store.List(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	now := m.now()
+	infos = slices.DeleteFunc(infos, func(i Info) bool { return !m.live(&i, now) })
+	slices.SortFunc(infos, func(a, b Info) int { return b.LastSeen.Compare(a.LastSeen) })
+	return infos, nil
+}
+
+// cap ends what a user has beyond the maximum, least recently seen first. It
+// counts the sign-ins before this one alone, so that two at once do not end
+// each other.
+func (m *Manager) cap(ctx context.Context, rec *Record) error {
+	if m.maxPerUser == 0 {
+		return nil
+	}
+	infos, err := m.listLive(ctx, rec.User)
+	if err != nil {
+		return err
+	}
+	infos = slices.DeleteFunc(infos, func(i Info) bool { return !signedInBefore(&i, rec) })
+	for _, i := range infos[min(len(infos), m.maxPerUser-1):] {
+		if err := m.displace(ctx, i.ID, rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func signedInBefore(i *Info, rec *Record) bool {
+	return cmp.Or(i.LoggedIn.Compare(rec.LoggedIn), bytes.Compare(i.ID[:], rec.ID[:])) < 0
+}
+
+// displace ends a session for a later sign-in, unless it has itself signed in
+// again by then. A Delete has no guard, so the session first gets a verifier
+// that no secret fits.
+func (m *Manager) displace(ctx context.Context, id ID, by *Record) error {
+	nobody := newSecret().verifier()
+	for try := 0; ; try++ {
+		found, err := m.store.Load(ctx, id)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		case bytes.Equal(found.Verifier, nobody):
+			return m.store.Delete(ctx, id)
+		case !signedInBefore(&found.Info, by):
+			return nil
+		}
+		err = m.store.Update(ctx, id, &Change{If: Guard{Verifier: found.Verifier}, Verifier: nobody, Expires: found.Created})
+		if err == nil {
+			return m.store.Delete(ctx, id)
+		}
+		if !isLost(err) && !errors.Is(err, ErrNotFound) || !pause(ctx, try, time.Second) {
+			return err
+		}
+	}
+}
