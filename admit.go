@@ -22,30 +22,38 @@ func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 	}
 	bctx, stop := m.bounded(ctx)
 	defer stop.release()
-	var strangers []ID
+	var stale []ID
 	for _, t := range tokens {
 		rec, err := m.store.Load(bctx, t.id)
+		if err == nil && t.unsettled != 0 && rec.knows(t.secret) {
+			err = m.settle(bctx, rec, t)
+		}
 		switch {
-		case errors.Is(err, ErrNotFound):
-			continue
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrRevoked):
+			s.lapsed = true
 		case err != nil:
 			return m.explain(bctx, err)
 		case !m.live(&rec.Info, s.admitted):
+			if rec.knows(t.secret) {
+				s.lapsed = true
+				m.event(ctx, Event{Name: "expired", ID: rec.ID, User: rec.User})
+			}
 		case rec.knows(t.secret):
-			s.take(rec, t.secret)
+			s.choose(rec, t.secret)
 		case s.admitted.Before(rec.Renewed.Add(grace)):
 			if s.standing == anonymous {
 				s.rec, s.secret, s.standing = rec, t.secret, superseded
 			}
 		default:
-			strangers = append(strangers, t.id)
+			stale = append(stale, t.id)
 		}
 	}
-	for _, id := range strangers {
+	for _, id := range stale {
 		if s.rec.id() != id {
 			m.event(ctx, Event{Name: "stranger", ID: id})
 		}
 	}
+	s.lapsed = s.lapsed && s.standing == anonymous
 	if s.standing == current {
 		s.touch(ctx, s.admitted)
 	}
@@ -57,14 +65,16 @@ func (r *Record) knows(s secret) bool {
 	return subtle.ConstantTimeCompare(r.Verifier, s.verifier()) == 1
 }
 
-func (s *Session) take(rec *Record, sec secret) {
+// choose makes rec the session's, unless the one that another cookie gave it
+// signed in or began later.
+func (s *Session) choose(rec *Record, sec secret) {
 	if s.standing == current {
 		older := cmp.Or(rec.LoggedIn.Compare(s.rec.LoggedIn), rec.Created.Compare(s.rec.Created)) <= 0
 		if older {
-			s.rivals = append(s.rivals, rec.ID)
+			s.others = append(s.others, rec.ID)
 			return
 		}
-		s.rivals = append(s.rivals, s.rec.ID)
+		s.others = append(s.others, s.rec.ID)
 	}
 	s.rec, s.secret, s.standing = rec, sec, current
 }
@@ -88,7 +98,9 @@ func (s *Session) touch(ctx context.Context, now time.Time) {
 	err := s.m.store.Update(tctx, rec.ID, ch)
 	switch {
 	case err == nil:
+		s.mu.Lock()
 		rec.apply(ch)
+		s.mu.Unlock()
 	case !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound):
 		s.m.log.WarnContext(ctx, "session: activity was not recorded", "session", rec.ID, "error", err)
 	}
@@ -112,10 +124,8 @@ func (s *Session) readmit(ctx context.Context) error {
 	return nil
 }
 
-// reload takes a record only with the verifier that it knows: a request that
-// was admitted before a sign-in must not read what came after it.
 func (s *Session) reload(ctx context.Context) error {
-	if s.standing == superseded {
+	if s.replaced() {
 		return ErrSuperseded
 	}
 	if s.rec == nil {
@@ -129,9 +139,31 @@ func (s *Session) reload(ctx context.Context) error {
 		return s.m.explain(ctx, err)
 	case !s.m.live(&rec.Info, s.m.now()):
 		return ErrNotFound
-	case !bytes.Equal(rec.Verifier, s.rec.Verifier):
+	case !s.owns(rec, s.rec.Verifier):
 		return ErrSuperseded
 	}
+	s.mu.Lock()
 	s.rec = rec
+	s.mu.Unlock()
 	return nil
 }
+
+// owns reports whether a record that was read again is still this session's: a
+// request that was admitted before a sign-in must not see what came after it,
+// even if the same user signed in. before is the verifier that the session had
+// when the reading began; a renewal of its own may have come in between. A job
+// has no token that could be superseded, but was asked for by somebody who
+// looked at the user.
+func (s *Session) owns(rec *Record, before []byte) bool {
+	switch {
+	case s.rec == nil:
+		return false
+	case s.standing == job:
+		return rec.User == s.rec.User
+	}
+	return bytes.Equal(rec.Verifier, before) || bytes.Equal(rec.Verifier, s.rec.Verifier)
+}
+
+// replaced reports whether the request's token reads nothing and changes
+// nothing but by a sign-in.
+func (s *Session) replaced() bool { return s.standing == superseded || s.standing == unsettled }

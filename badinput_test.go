@@ -84,7 +84,7 @@ func TestNewRefuses(t *testing.T) {
 		"host prefix without secure": {store, secret, []session.Option{session.WithCookieName("__Host-s"), session.DangerouslyAllowHTTP()}, "__Host- cookie"},
 		"secure prefix over http":    {store, secret, []session.Option{session.WithCookieName("__secure-s"), session.DangerouslyAllowHTTP()}, "__Secure- cookie"},
 		"no cookie name":             {store, secret, []session.Option{session.WithCookieName("")}, "WithCookieName"},
-		"long cookie name":           {store, secret, []session.Option{session.WithCookieName(strings.Repeat("n", 4000))}, "want at most 3952"},
+		"long cookie name":           {store, secret, []session.Option{session.WithCookieName(strings.Repeat("n", 4000))}, "want at most 3936"},
 		"domain with a scheme":       {store, secret, []session.Option{session.WithCookieDomain("https://example.com")}, "WithCookieDomain"},
 		"path with a semicolon":      {store, secret, []session.Option{session.WithCookiePath("/a;b")}, "WithCookiePath"},
 		"too many per user":          {store, secret, []session.Option{session.WithMaxPerUser(10_001)}, "WithMaxPerUser(10001)"},

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -10,10 +11,11 @@ import (
 )
 
 const (
-	tokenSize = 48 // ID (16) ‖ secret (32)
-	// encodedSize is what securecookie makes of a token and ten digits of
-	// time; it grows by two bytes in the year 2286.
-	encodedSize = 144
+	tokenSize     = 48            // ID (16) ‖ secret (32)
+	unsettledSize = tokenSize + 8 // ‖ token.unsettled, big-endian
+	// encodedSize is what securecookie makes of an unsettled token and ten
+	// digits of time; it grows by two bytes in the year 2286.
+	encodedSize = 160
 	// maxCookieSize is what browsers keep of name and value together
 	// (RFC 6265bis, section 5.6), and maxCookieAge how long (section 5.5).
 	maxCookieSize = 4096
@@ -63,18 +65,30 @@ func (m *Manager) tokens(found []token, values []string) []token {
 func (m *Manager) decode(value string) (t token, ok bool) {
 	var raw []byte
 	for i := range m.keys {
-		if m.keys[i].cookies.Decode(m.cookie.name, value, &raw) == nil && len(raw) == tokenSize {
-			copy(t.id[:], raw)
-			copy(t.secret[:], raw[len(t.id):])
-			return t, true
+		if m.keys[i].cookies.Decode(m.cookie.name, value, &raw) != nil {
+			continue
 		}
+		switch len(raw) {
+		case unsettledSize:
+			t.unsettled = int64(binary.BigEndian.Uint64(raw[tokenSize:]))
+		case tokenSize:
+		default:
+			continue
+		}
+		copy(t.id[:], raw)
+		copy(t.secret[:], raw[len(t.id):])
+		return t, true
 	}
 	return t, false
 }
 
 // issue returns the cookie that carries the token of a session.
 func (m *Manager) issue(t token, info *Info) (*http.Cookie, error) {
-	value, err := m.keys[0].cookies.Encode(m.cookie.name, append(t.id[:], t.secret[:]...))
+	raw := append(t.id[:], t.secret[:]...)
+	if t.unsettled != 0 {
+		raw = binary.BigEndian.AppendUint64(raw, uint64(t.unsettled))
+	}
+	value, err := m.keys[0].cookies.Encode(m.cookie.name, raw)
 	if err != nil {
 		return nil, fmt.Errorf("session: cannot sign the cookie: %w", err)
 	}

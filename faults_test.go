@@ -58,7 +58,6 @@ func TestFault02LogoutUndone(t *testing.T) {
 	for name, slow := range map[string]func(s *session.Session){
 		"save":   func(s *session.Session) { color.Set(s, "red") },
 		"renew":  (*session.Session).Renew,
-		"signin": func(s *session.Session) { s.SetUser("ann") },
 		"read":   func(s *session.Session) { color.Get(s) },
 		"touch":  func(s *session.Session) { s.Save(background) },
 		"update": func(s *session.Session) { visits.Update(background, s, func(n int) int { return n + 1 }) },
@@ -73,6 +72,20 @@ func TestFault02LogoutUndone(t *testing.T) {
 			require.Zero(t, documents(t, store))
 		})
 	}
+}
+
+// A sign-in whose session has ended meanwhile begins another one, without the
+// data and the token of the one that ended.
+func TestFault02SignInBeginsAnotherSession(t *testing.T) {
+	a, v, store := shop(t)
+	v.login(a, "ann")
+	request(v, a, func(s *session.Session) { color.Set(s, "red") })
+	cookie := v.cookies(a)
+	during(v, a, (*session.Session).Destroy, func(s *session.Session) { s.SetUser("ann"); visits.Set(s, 1) })
+	require.Equal(t, "", userOf(t, a, cookie))
+	user, n, col := v.see(a)
+	require.Equal(t, "ann 1 ", fmt.Sprint(user, " ", n, " ", col))
+	require.Equal(t, 1, documents(t, store))
 }
 
 func TestFault03AWriteOnEveryRequest(t *testing.T) {

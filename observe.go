@@ -12,8 +12,9 @@ import (
 //	stranger   a signed token that its session no longer has was presented, long
 //	           after it was renewed: perhaps a stolen one
 //	lost       a change that came too late to be saved
+//	expired    a valid token of a session was presented whose timeouts have passed
 //
-// The observer must not use the session of the request.
+// The observer may read the session of the request, but must not change it.
 type Event struct {
 	Name     string
 	ID       ID     // the zero ID: none or not known
@@ -36,6 +37,15 @@ func (o observed) done(ctx context.Context, start time.Time, e Event) {
 func (o observed) Load(ctx context.Context, id ID) (rec *Record, err error) {
 	defer func(t time.Time) { o.done(ctx, t, Event{Name: "load", ID: id, Err: err}) }(time.Now())
 	return o.Store.Load(ctx, id)
+}
+
+func (o observed) Confirm(ctx context.Context, id ID) (rec *Record, err error) {
+	c, ok := o.Store.(Confirmer)
+	if !ok {
+		return o.Load(ctx, id)
+	}
+	defer func(t time.Time) { o.done(ctx, t, Event{Name: "load", ID: id, Err: err}) }(time.Now())
+	return c.Confirm(ctx, id)
 }
 
 func (o observed) Insert(ctx context.Context, rec *Record) (err error) {

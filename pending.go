@@ -14,12 +14,22 @@ type pending struct {
 	user     string
 	renew    bool
 	limits   *limits
-	cleared  bool
+	cleared  int              // calls of Clear: the stored values are to go
 	values   map[string]Value // Version 0: the key is to go
 	fault    error
-	token    token  // of the new record, kept while commits fail
-	tried    bool   // a commit has tried to insert it
+	token    token // of the new record, kept while commits fail
+	inserts  bool  // a commit has tried to insert it
+	tried    *attempt
 	at       string // the call that came after the response began
+}
+
+// attempt is a change that a commit has sent without learning its outcome. To
+// send its values again as if they were new would undo what other requests have
+// stored on top of them, so the next commit completes it first.
+type attempt struct {
+	change  *Change
+	next    token // the token of a renewal, else zero
+	cleared int   // pending.cleared when it was sent
 }
 
 type limits struct{ idle, lifetime time.Duration }
@@ -32,7 +42,7 @@ func (s *Session) detach() {
 // target returns the stored record that the pending state concerns, nil where
 // that is a new one. A superseded token reads nothing.
 func (s *Session) target() *Record {
-	if s.pend.detached || s.standing == superseded {
+	if s.pend.detached || s.replaced() {
 		return nil
 	}
 	return s.rec
@@ -46,6 +56,14 @@ func (s *Session) user() string {
 		return rec.User
 	}
 	return ""
+}
+
+// owner returns the user whose session a sign-in would take over.
+func (s *Session) owner() string {
+	if s.standing == unsettled && !s.pend.detached && s.pend.user == "" {
+		return s.rec.User
+	}
+	return s.user()
 }
 
 // creates tells whether a commit would insert a record: an untouched visitor
@@ -65,11 +83,11 @@ func (s *Session) creates() bool {
 // dirty tells whether a commit has anything to do.
 func (s *Session) dirty() bool {
 	p := &s.pend
-	asked := p.renew || p.cleared || len(p.values) > 0
+	asked := p.renew || p.cleared > 0 || len(p.values) > 0
 	switch {
 	case p.detached || s.creates():
 		return true
-	case s.standing == superseded:
+	case s.replaced():
 		return asked || p.destroy
 	default:
 		return asked && s.target() != nil
@@ -79,14 +97,14 @@ func (s *Session) dirty() bool {
 // changesToken tells whether a commit would make a cookie that the client
 // must get.
 func (s *Session) changesToken() bool {
-	return s.creates() || s.pend.renew && (s.target() != nil || s.standing == superseded)
+	return s.creates() || s.pend.renew && (s.target() != nil || s.replaced())
 }
 
 // nextToken returns that of the record to be inserted. It stays the same
 // while commits fail, so that one whose reply was lost is found again.
 func (s *Session) nextToken() token {
 	if s.pend.token.id.IsZero() {
-		s.pend.token = token{newID(s.m.now()), newSecret()}
+		s.pend.token = token{id: newID(s.m.now()), secret: newSecret()}
 	}
 	return s.pend.token
 }
@@ -96,7 +114,7 @@ func (s *Session) value(name string) (Value, bool) {
 	if v, ok := s.pend.values[name]; ok {
 		return v, v.Version != 0
 	}
-	if rec := s.target(); rec != nil && !s.pend.cleared {
+	if rec := s.target(); rec != nil && s.pend.cleared == 0 {
 		v, ok := rec.Values[name]
 		return v, ok
 	}
@@ -119,7 +137,7 @@ func (s *Session) put(name string, val Value) error {
 
 // data returns the pending changes of values.
 func (s *Session) data() *Change {
-	ch := &Change{Replace: s.pend.cleared, Set: s.pend.values}
+	ch := &Change{Replace: s.pend.cleared > 0, Set: s.pend.values}
 	for name, v := range s.pend.values {
 		if v.Version == 0 && !ch.Replace {
 			ch.Unset = append(ch.Unset, name)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"cmp"
+	"maps"
 	"time"
 )
 
@@ -100,6 +101,13 @@ func (r *Record) apply(ch *Change) {
 	if ch.IdleTimeout != nil {
 		r.IdleTimeout = *ch.IdleTimeout
 	}
+}
+
+// clone copies what apply changes.
+func (r *Record) clone() *Record {
+	c := *r
+	c.Values = maps.Clone(r.Values)
+	return &c
 }
 
 func (r *Record) put(name string, v Value) {

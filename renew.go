@@ -10,55 +10,78 @@ import (
 	"time"
 )
 
-// renew changes the token of the record, together with everything else that
-// is pending. Two requests that renew one token arrive at the same new one.
-func (s *Session) renew(ctx context.Context) (*Record, secret, error) {
-	m, rec, user := s.m, s.rec, s.pend.user
-	if user == "" {
-		user = rec.User
-	}
-	salt := make([]byte, 16)
+// renew returns the record with a new token, after it has stored that together
+// with everything else that is pending.
+func (s *Session) renew(ctx context.Context) (*Record, token, error) {
+	rec, salt := s.rec, make([]byte, 16)
 	rand.Read(salt)
-	next := m.keys[0].renewed(s.secret, rec.ID, salt)
+	next := token{id: rec.ID, secret: s.m.keys[0].renewed(s.secret, rec.ID, salt)}
 	ch := s.data()
 	ch.refresh(s.nextInfo(rec.Info))
 	ch.If.Verifier = s.secret.verifier()
-	ch.Verifier, ch.Salt, ch.Renewed = next.verifier(), salt, milli(m.now())
-	uncertain := false
+	ch.Verifier, ch.Salt, ch.Renewed = next.secret.verifier(), salt, milli(s.m.now())
+	renewed, t, err := s.sendRenewal(ctx, ch, next)
+	if errors.Is(err, ErrUncertain) {
+		s.mu.Lock()
+		s.tried(ch, next)
+		s.mu.Unlock()
+	}
+	return renewed, t, err
+}
+
+// sendRenewal stores a change of the token to next. The salt, which is made
+// anew for each renewal, tells this one from another request's.
+func (s *Session) sendRenewal(ctx context.Context, ch *Change, next token) (*Record, token, error) {
+	m, id := s.m, s.rec.ID
+	mine := func(found *Record) bool { return bytes.Equal(found.Salt, ch.Salt) }
+	lost := s.pend.tried != nil
 	for try := 0; ; try++ {
-		err := m.store.Update(ctx, rec.ID, ch)
+		err := m.store.Update(ctx, id, ch)
 		if err == nil {
-			rec.apply(ch)
-			return rec, next, nil
+			renewed := s.rec.clone()
+			renewed.apply(ch)
+			return renewed, next, nil
 		}
 		if !isLost(err) {
-			return nil, secret{}, err
+			return nil, token{}, err
 		}
-		uncertain = uncertain || errors.Is(err, ErrUncertain)
-		found, lerr := m.store.Load(ctx, rec.ID)
+		lost = lost || errors.Is(err, ErrUncertain)
+		found, lerr := m.readBack(ctx, id, lost, mine)
 		switch {
+		case errors.Is(lerr, ErrNotFound):
+			return nil, token{}, lerr
+		case lerr != nil && lost:
+			return nil, token{}, uncertain(lerr)
 		case lerr != nil:
-			return nil, secret{}, lerr
-		case bytes.Equal(found.Salt, salt):
+			return nil, token{}, lerr
+		case mine(found):
 			return found, next, nil // it was applied, the reply was lost
 		case !bytes.Equal(found.Verifier, ch.If.Verifier):
-			rec, next, err := s.join(ctx, found, user)
-			if uncertain && errors.Is(err, ErrConflict) {
-				err = ErrUncertain // it was applied, perhaps, and then renewed again
+			rec, next, err := s.join(ctx, found)
+			if lost && errors.Is(err, ErrSuperseded) {
+				err = ErrUncertain // it may have been applied, and then renewed again
 			}
 			return rec, next, err
 		case !pause(ctx, try, time.Second):
-			return nil, secret{}, err
+			return nil, token{}, err
 		}
 	}
 }
 
-// join takes the token that a twin of this request has arrived at, by the same
-// secret, and saves what this one adds.
-func (s *Session) join(ctx context.Context, found *Record, user string) (*Record, secret, error) {
+// join lets a sign-in whose token another request has renewed arrive at the new
+// token too, by the same secret, and saves what this request adds: two clicks
+// on "sign in" end in one session. Nothing but a sign-in may do so, as only its
+// credentials have just been checked. Without them a request that was admitted
+// with a stolen token, and held open, would get the token that its owner
+// received by signing in again.
+func (s *Session) join(ctx context.Context, found *Record) (*Record, token, error) {
+	user := s.pend.user
+	if user == "" || found.User != user || !s.m.now().Before(found.Renewed.Add(grace)) {
+		return nil, token{}, ErrSuperseded
+	}
 	for _, k := range s.m.keys {
-		next := k.renewed(s.secret, found.ID, found.Salt)
-		if !found.knows(next) || found.User != user {
+		next := token{id: found.ID, secret: k.renewed(s.secret, found.ID, found.Salt)}
+		if !found.knows(next.secret) {
 			continue
 		}
 		ch := s.data()
@@ -70,16 +93,15 @@ func (s *Session) join(ctx context.Context, found *Record, user string) (*Record
 		if len(ch.Set)+len(ch.Unset) == 0 && !ch.Replace && s.pend.limits == nil {
 			return found, next, nil
 		}
-		if err := s.m.store.Update(ctx, found.ID, ch); err != nil {
-			return nil, secret{}, err
+		ch.If.Verifier = found.Verifier
+		err := s.m.sendChange(ctx, found, ch)
+		if errors.Is(err, ErrConflict) {
+			err = ErrSuperseded // renewed once more
 		}
 		found.apply(ch)
-		return found, next, nil
+		return found, next, err
 	}
-	if s.standing == superseded {
-		return nil, secret{}, ErrSuperseded
-	}
-	return nil, secret{}, ErrConflict
+	return nil, token{}, ErrSuperseded
 }
 
 // renewed derives the secret that follows s. Whoever knows s, the record's

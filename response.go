@@ -173,9 +173,11 @@ func (w *response) abandon() {
 
 // commitFinal is the commit before the first byte.
 func (s *Session) commitFinal(ctx context.Context) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.answered = true
+	s.mu.Unlock()
 	if s.changesToken() && ctx.Err() != nil {
 		return fmt.Errorf("%w: the client is gone", s.undeliverable(ctx))
 	}
@@ -183,18 +185,22 @@ func (s *Session) commitFinal(ctx context.Context) error {
 }
 
 // undeliverable stores nothing of a change whose cookie cannot reach the
-// client, but that a session was to end.
+// client, but that a session was to end. The caller holds turn.
 func (s *Session) undeliverable(ctx context.Context) error {
+	s.mu.Lock()
 	s.pend = pending{destroy: s.pend.destroy, detached: s.pend.destroy && s.pend.detached}
+	s.mu.Unlock()
 	return errors.Join(ErrUndeliverable, s.commit(ctx))
 }
 
 // end commits what came after the first byte, where that is still possible, and
 // closes the session to further changes.
 func (s *Session) end(ctx context.Context, late bool) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.ended = true
+	s.mu.Unlock()
 	if !late {
 		return nil
 	}

@@ -7,18 +7,58 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"time"
 )
 
 const (
-	markerKey  = "revoked"      // and the IDs of sessions that were ended by theirs
-	markerLife = 24 * time.Hour // no sign-in is in flight for longer
+	markerKey  = "revoked"
+	markerLife = 24 * time.Hour // no sign-in takes longer
+
+	// maxEnded bounds how many sessions a marker names.
+	maxEnded = 50
+
+	// maxSkew is by how much the clocks of two replicas may differ without
+	// being corrected in a marker.
+	maxSkew = 30 * time.Second
 )
 
-// revocation is what a marker holds.
+// revocation is what a marker holds: the value of its key markerKey. Times are
+// nanoseconds since 1970.
 type revocation struct {
-	NotBefore int64  `json:"notBefore"` // nanoseconds since 1970
-	Stamp     string `json:"stamp"`     // tells one revocation from another
+	NotBefore int64            `json:"notBefore"`       // sign-ins admitted earlier are refused
+	Stamp     string           `json:"stamp,omitempty"` // of the latest RevokeAll or RevokeOthers
+	Ended     map[string]int64 `json:"ended,omitempty"` // IDs of revoked sessions, and when
+}
+
+// correct moves a time back that a replica with a wrong clock has set: no
+// sign-in would be possible until all clocks have reached it.
+func (r *revocation) correct(now time.Time) (changed bool) {
+	if r.NotBefore <= now.Add(maxSkew).UnixNano() {
+		return false
+	}
+	r.NotBefore = now.UnixNano()
+	return true
+}
+
+// trim keeps the marker small. A session revoked so long ago has no sign-in
+// under way. Of too many the oldest are left out, and all sign-ins refused that
+// began before those were revoked.
+func (r *revocation) trim(now time.Time) {
+	old := now.Add(-markerLife).UnixNano()
+	maps.DeleteFunc(r.Ended, func(_ string, at int64) bool { return at < old })
+	for len(r.Ended) > maxEnded {
+		first, at := "", int64(math.MaxInt64)
+		for id, t := range r.Ended {
+			if t < at {
+				first, at = id, t
+			}
+		}
+		delete(r.Ended, first)
+		r.NotBefore = max(r.NotBefore, at)
+	}
 }
 
 // markerID returns a UUIDv8 (RFC 9562, section 5.8), which newID never makes.
@@ -45,9 +85,13 @@ func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 	if m.now().Sub(rec.LoggedIn) < markerLife {
 		// The sign-in may be under way: where its insert's reply was lost, it
 		// inserts the record again.
-		ended := map[string]Value{id.String(): {Data: []byte("true"), Version: newVersion()}}
-		unguarded := func(*Record) (Guard, bool) { return Guard{}, false }
-		if err := m.putMarker(ctx, user, ended, unguarded); err != nil {
+		_, err := m.mark(ctx, user, func(r *revocation) {
+			if r.Ended == nil {
+				r.Ended = make(map[string]int64)
+			}
+			r.Ended[id.String()] = m.now().UnixNano()
+		})
+		if err != nil {
 			return m.explain(ctx, err)
 		}
 	}
@@ -72,9 +116,9 @@ func (m *Manager) RevokeAll(ctx context.Context, user string) (int, error) {
 // store timeout for itself. After an error some may be left: call it again.
 func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 	s.mu.Lock()
-	user, keep, late := s.user(), s.target().id(), s.standing == superseded
+	user, keep, late := s.user(), s.target().id(), s.replaced()
 	if late {
-		keep = s.rec.id() // which a pending sign-in will join
+		keep = s.rec.id() // a pending sign-in renews or joins it
 	}
 	s.mu.Unlock()
 	switch {
@@ -89,20 +133,22 @@ func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session) (n int, err error) {
 	bctx, stop := m.bounded(ctx)
 	defer stop.release()
-	stamp, err := m.mark(bctx, user)
+	now := m.now()
+	marked, err := m.mark(bctx, user, func(r *revocation) {
+		r.NotBefore, r.Stamp = max(r.NotBefore, now.UnixNano()), rand.Text()
+	})
 	if err != nil {
 		return 0, m.explain(bctx, err)
 	}
 	if by != nil {
 		by.mu.Lock()
-		by.stamps = append(by.stamps, stamp)
+		by.revoked = append(by.revoked, marked)
 		by.mu.Unlock()
 	}
-	infos, err := m.store.List(bctx, user)
+	infos, err := m.list(bctx, user)
 	if err != nil {
 		return 0, m.explain(bctx, err)
 	}
-	now := m.now()
 	for _, i := range infos {
 		if i.ID == keep {
 			continue
@@ -121,55 +167,72 @@ func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session)
 	return n, nil
 }
 
-// mark writes the marker, never with an earlier time than it has, and returns
-// its stamp.
-func (m *Manager) mark(ctx context.Context, user string) (stamp string, err error) {
-	now := m.now()
-	r := revocation{NotBefore: now.UnixNano(), Stamp: rand.Text()}
-	data, err := json.Marshal(r)
-	if err != nil {
-		return "", err
+// mark changes what a user's marker holds, and returns the result.
+func (m *Manager) mark(ctx context.Context, user string, change func(*revocation)) (revocation, error) {
+	id := markerID(user)
+	var sent []int64 // versions
+	shows := func(found *Record) bool { return slices.Contains(sent, found.Values[markerKey].Version) }
+	lost := false
+	for try := 0; ; try++ {
+		found, err := m.readBack(ctx, id, lost, shows)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return revocation{}, err
+		}
+		if err == nil && shows(found) {
+			return parseMarker(found), nil
+		}
+		sent = append(sent, newVersion())
+		r, err := m.putMarker(ctx, id, found, sent[try], change)
+		if err == nil {
+			return r, nil
+		}
+		lost = lost || errors.Is(err, ErrUncertain)
+		if !isLost(err) && !errors.Is(err, ErrNotFound) || !pause(ctx, try, 100*time.Millisecond) {
+			return r, err
+		}
 	}
-	value := Value{Data: data, Version: newVersion()}
-	return r.Stamp, m.putMarker(ctx, user, map[string]Value{markerKey: value}, func(found *Record) (Guard, bool) {
-		is := found.Values[markerKey]
-		done := is.Version == value.Version || parseMarker(is).NotBefore > r.NotBefore
-		return Guard{Versions: map[string]int64{markerKey: is.Version}}, done
-	})
 }
 
-// putMarker writes to a user's marker, guarded as guard says of what is there,
-// unless that is done.
-func (m *Manager) putMarker(ctx context.Context, user string, set map[string]Value, guard func(found *Record) (Guard, bool)) error {
-	id, now := markerID(user), milli(m.now())
-	expires := now.Add(markerLife)
-	for try := 0; ; try++ {
-		found, err := m.store.Load(ctx, id)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			err = m.store.Insert(ctx, &Record{Info: Info{ID: id, Created: now, Expires: expires}, Values: set})
-		case err != nil:
-			return err
-		default:
-			on, done := guard(found)
-			if done {
-				return nil
-			}
-			err = m.store.Update(ctx, id, &Change{If: on, Set: set, Expires: expires})
-		}
-		if err == nil {
-			return nil
-		}
-		if !isLost(err) && !errors.Is(err, ErrNotFound) || !pause(ctx, try, 100*time.Millisecond) {
-			return err
+// putMarker writes a marker in place of the one that was found, if any.
+func (m *Manager) putMarker(ctx context.Context, id ID, found *Record, version int64, change func(*revocation)) (revocation, error) {
+	now := m.now()
+	r := parseMarker(found)
+	r.correct(now)
+	change(&r)
+	r.trim(now)
+	data, err := json.Marshal(r)
+	if err != nil {
+		return r, err
+	}
+	set := map[string]Value{markerKey: {Data: data, Version: version}}
+	expires := milli(now).Add(markerLife)
+	if found == nil {
+		return r, m.store.Insert(ctx, &Record{Info: Info{ID: id, Created: milli(now), Expires: expires}, Values: set})
+	}
+	on := Guard{Versions: map[string]int64{markerKey: found.Values[markerKey].Version}}
+	return r, m.store.Update(ctx, id, &Change{If: on, Set: set, Expires: expires})
+}
+
+// revocations returns what the session's sign-in asks of a marker: from which
+// time on a revocation refuses it, and the stamps of its own revocations, which
+// do not.
+func (s *Session) revocations() (since time.Time, own []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since = s.admitted
+	for _, r := range s.revoked {
+		own = append(own, r.Stamp)
+		if t := time.Unix(0, r.NotBefore); t.After(since) {
+			since = t
 		}
 	}
+	return since, own
 }
 
 // checkRevoked refuses a sign-in whose session was revoked, or whose request
 // was admitted before all of the user's were, unless it was that request that
 // did so.
-func (m *Manager) checkRevoked(ctx context.Context, rec *Record, admitted time.Time, own []string) error {
+func (m *Manager) checkRevoked(ctx context.Context, rec *Record, since time.Time, own []string) error {
 	marker, err := m.store.Load(ctx, markerID(rec.User))
 	if errors.Is(err, ErrNotFound) {
 		return nil
@@ -177,23 +240,25 @@ func (m *Manager) checkRevoked(ctx context.Context, rec *Record, admitted time.T
 	if err != nil {
 		return fmt.Errorf("session: cannot tell whether %v was revoked: %w", rec.ID, err)
 	}
-	if _, ended := marker.Values[rec.ID.String()]; ended {
+	r := parseMarker(marker)
+	if _, ended := r.Ended[rec.ID.String()]; ended {
 		return ErrRevoked
 	}
-	r := parseMarker(marker.Values[markerKey])
-	for _, stamp := range own {
-		if r.Stamp == stamp {
-			return nil
+	if slices.Contains(own, r.Stamp) || r.NotBefore <= since.UnixNano() {
+		return nil
+	}
+	if r.correct(m.now()) {
+		// This sign-in may have been under way; those to come are not.
+		if _, err := m.mark(ctx, rec.User, func(*revocation) {}); err != nil {
+			m.log.WarnContext(ctx, "session: a revocation of a replica whose clock is ahead was not corrected", "error", err)
 		}
 	}
-	if r.NotBefore > admitted.UnixNano() {
-		return ErrRevoked
-	}
-	return nil
+	return ErrRevoked
 }
 
 // parseMarker takes a damaged marker for none: the list has been deleted.
-func parseMarker(v Value) (r revocation) {
+func parseMarker(rec *Record) (r revocation) {
+	v, _ := rec.valueOf(markerKey)
 	_ = json.Unmarshal(v.Data, &r)
 	return r
 }

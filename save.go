@@ -4,19 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
-	"time"
+	"slices"
 )
 
-// commit stores what is pending, or nothing and says why.
+// commit stores the pending changes, or nothing and returns the reason. The
+// caller holds turn.
 func (s *Session) commit(ctx context.Context) error {
 	p := &s.pend
+	s.mu.Lock()
+	fault := p.fault
+	s.mu.Unlock()
 	switch {
-	case p.fault != nil:
-		return p.fault
+	case fault != nil:
+		return fault
 	case !s.dirty():
 		return nil
-	case s.standing == superseded && (p.user == "" || p.destroy):
+	case s.standing == superseded && p.destroy, s.replaced() && p.user == "" && !p.destroy:
 		return ErrSuperseded
 	case s.creates() && s.standing == job:
 		return misuse("Save", errJob)
@@ -31,8 +36,9 @@ func (s *Session) commit(ctx context.Context) error {
 	return s.m.explain(ctx, s.store(ctx))
 }
 
-// store carries out the pending state in the order that leaves, wherever it
-// fails, what the client's cookie still opens.
+// store carries out the pending changes in an order that leaves the client a
+// cookie that opens its session, whichever step fails. What a step has made is
+// a copy until the last step has succeeded.
 func (s *Session) store(ctx context.Context) error {
 	p := &s.pend
 	if p.destroy {
@@ -40,113 +46,150 @@ func (s *Session) store(ctx context.Context) error {
 			return err
 		}
 	}
-	var err error
-	rec, sec := s.target(), s.secret
-	switch inserts := s.creates(); {
-	case s.standing == superseded:
-		rec, sec, err = s.renew(ctx)
-	case inserts:
-		rec, sec, err = s.insert(ctx)
-	case rec == nil:
-	case p.renew:
-		rec, sec, err = s.renew(ctx)
-	default:
-		err = s.save(ctx, rec)
+	if err := s.finishTried(ctx); err != nil {
+		return err
 	}
+	rec, t, err := s.writeRecord(ctx)
 	if err == nil && p.user != "" {
-		err = s.settle(ctx, rec)
+		err = s.finishSignIn(ctx, rec, t)
 	}
 	if err != nil {
 		return err
 	}
-	return s.become(rec, sec)
+	return s.adopt(rec, t)
 }
 
-// become makes rec the session's, whose token is now to be sent if it changed.
-func (s *Session) become(rec *Record, sec secret) error {
-	if rec != nil && (s.rec == nil || sec != s.secret) {
-		c, err := s.m.issue(token{rec.ID, sec}, &rec.Info)
-		if err != nil {
+// writeRecord does to the record what is pending and returns it with its token.
+func (s *Session) writeRecord(ctx context.Context) (*Record, token, error) {
+	rec := s.target()
+	switch {
+	case s.replaced() && !s.pend.detached && s.pend.user != "", rec != nil && s.pend.renew:
+		rec, t, err := s.renew(ctx)
+		if s.pend.user == "" || !errors.Is(err, ErrNotFound) {
+			return rec, t, err
+		}
+		// The credentials have been checked, so a session that ended
+		// meanwhile is no reason to refuse the user a new one.
+		s.forget()
+		return s.insert(ctx)
+	case s.creates():
+		return s.insert(ctx)
+	case rec != nil:
+		return s.save(ctx, rec)
+	}
+	return nil, token{}, nil
+}
+
+// forget leaves a record that has ended.
+func (s *Session) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rec = nil
+	if s.standing != job {
+		s.standing = anonymous
+	}
+}
+
+// adopt makes rec the session's. Its token is to be sent if it has changed.
+func (s *Session) adopt(rec *Record, t token) error {
+	var c *http.Cookie
+	if rec != nil && (s.rec == nil || t.secret != s.secret) {
+		var err error
+		if c, err = s.m.issue(t, &rec.Info); err != nil {
 			return err
 		}
-		s.setCookie(c)
-		s.standing = current
 	}
-	s.rec, s.secret, s.pend = rec, sec, pending{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c != nil {
+		s.cookie, s.taken, s.standing = c, false, current
+	}
+	s.rec, s.secret = rec, t.secret
+	s.pend = pending{fault: s.pend.fault} // of a call since the commit began
 	return nil
 }
 
-func (s *Session) setCookie(c *http.Cookie) { s.cookie, s.taken = c, false }
-
-// save writes the changed keys. The last write of a key wins, so that it may
-// be repeated, and a record that is gone stays gone.
-func (s *Session) save(ctx context.Context, rec *Record) error {
+// save writes the changed keys. The last write of a key wins, and a record that
+// is gone stays gone.
+func (s *Session) save(ctx context.Context, rec *Record) (*Record, token, error) {
 	ch := s.data()
-	if err := s.m.store.Update(ctx, rec.ID, ch); err != nil {
-		return err
+	if len(ch.Set)+len(ch.Unset) == 0 && !ch.Replace {
+		return rec, token{secret: s.secret}, nil // finishTried has stored all
 	}
-	rec.apply(ch)
-	return nil
+	err := s.m.sendChange(ctx, rec, ch)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		rec.apply(ch)
+	case errors.Is(err, ErrUncertain):
+		s.tried(ch, token{})
+	}
+	return rec, token{secret: s.secret}, err
 }
 
-// insert stores a new record. Where the reply was lost, or an earlier Save of
-// this request failed, it may be there already.
-func (s *Session) insert(ctx context.Context) (*Record, secret, error) {
-	m, t := s.m, s.nextToken()
-	rec := &Record{Info: s.nextInfo(Info{ID: t.id, Created: milli(m.now())}), Verifier: t.secret.verifier(), Values: s.data().Set}
-	again := s.pend.tried
-	s.pend.tried = true
-	for try := 0; ; try++ {
-		err := m.store.Insert(ctx, rec)
-		if err == nil {
-			return rec, t.secret, nil
-		}
-		if !isLost(err) {
-			return nil, secret{}, err
-		}
-		found, lerr := m.store.Load(ctx, rec.ID)
-		switch {
-		case lerr == nil && !found.knows(t.secret):
-			return nil, secret{}, err
-		case lerr == nil && again:
-			ch := &Change{If: Guard{Verifier: rec.Verifier}, Set: rec.Values, Replace: true}
-			ch.refresh(rec.Info)
-			return rec, t.secret, m.store.Update(ctx, rec.ID, ch)
-		case lerr == nil:
-			return rec, t.secret, nil
-		case !errors.Is(lerr, ErrNotFound):
-			return nil, secret{}, lerr
-		case !pause(ctx, try, time.Second):
-			return nil, secret{}, err
-		}
-	}
+// tried keeps a change whose outcome is unknown. The caller holds both locks.
+func (s *Session) tried(ch *Change, next token) {
+	ch.Set = maps.Clone(ch.Set) // it may be the pending map
+	s.pend.tried = &attempt{ch, next, s.pend.cleared}
 }
 
-// destroy deletes the record and those of the other cookies. As an update never
-// creates, nothing in flight brings one back.
-func (s *Session) destroy(ctx context.Context) error {
-	if s.rec == nil {
+// finishTried completes the attempt of an earlier commit.
+func (s *Session) finishTried(ctx context.Context) error {
+	a := s.pend.tried
+	if a == nil || s.rec == nil {
 		return nil
 	}
-	if err := s.deleteAll(ctx, append(s.rivals, s.rec.ID)); err != nil {
+	if a.next.id.IsZero() {
+		if err := s.m.completeChange(ctx, s.rec, a.change); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.rec.apply(a.change)
+		s.dropTried()
+		return nil
+	}
+	rec, t, err := s.sendRenewal(ctx, a.change, a.next)
+	if err != nil {
 		return err
 	}
-	s.rec, s.rivals = nil, nil
-	s.pend.detached, s.pend.destroy = false, false
-	if s.standing == current {
-		s.standing = anonymous
-		s.setCookie(s.m.expired())
+	if s.pend.user != "" {
+		since, _ := s.revocations()
+		t.unsettled = since.UnixNano()
+	}
+	return s.adoptTried(rec, t)
+}
+
+// adoptTried makes the session that of a renewal by an earlier commit. What that
+// has not stored is still pending, as is a sign-in, which is not yet complete.
+func (s *Session) adoptTried(rec *Record, t token) error {
+	c, err := s.m.issue(t, &rec.Info)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropTried()
+	s.rec, s.secret, s.cookie, s.taken = rec, t.secret, c, false
+	if t.unsettled != 0 {
+		s.standing = unsettled
 	}
 	return nil
 }
 
-func (s *Session) deleteAll(ctx context.Context, ids []ID) error {
-	for _, id := range ids {
-		if err := s.m.store.Delete(ctx, id); err != nil {
-			return err
+// dropTried removes from the pending changes those that are stored now.
+func (s *Session) dropTried() {
+	p, a := &s.pend, s.pend.tried
+	p.tried = nil
+	if a.cleared == p.cleared {
+		p.cleared = 0
+	}
+	for name, v := range p.values {
+		if v.Version == a.change.Set[name].Version && (v.Version != 0 || slices.Contains(a.change.Unset, name)) {
+			delete(p.values, name)
 		}
 	}
-	return nil
 }
 
 // checkSize refuses data that grew beyond the maximum. Data that shrinks is
@@ -155,12 +198,12 @@ func (s *Session) checkSize() error {
 	var old, size int
 	if rec := s.target(); rec != nil {
 		old = dataSize(rec.Values)
-		if !s.pend.cleared {
+		if s.pend.cleared == 0 {
 			size = old
 		}
 	}
 	for name, v := range s.pend.values {
-		if was, ok := s.target().valueOf(name); ok && !s.pend.cleared {
+		if was, ok := s.target().valueOf(name); ok && s.pend.cleared == 0 {
 			size -= len(name) + len(was.Data)
 		}
 		if v.Version != 0 {

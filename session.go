@@ -23,20 +23,31 @@ type Session struct {
 	request  *http.Request // nil outside HTTP
 	admitted time.Time     // when, before anything was loaded
 
-	mu       sync.Mutex // held through commits too
+	// turn is held by one change, commit, Reload or step of an Update at a
+	// time, through its calls of the store. mu guards the fields below and is
+	// never held during a call of the store, a logger, an observer or a codec,
+	// which may ask the session for its user. Whoever writes a field holds
+	// both, so that the holder of turn reads without mu; the exceptions name
+	// mu.
+	turn sync.Mutex
+	mu   sync.Mutex
+
 	standing standing
-	rec      *Record // as stored, nil: nothing is
+	rec      *Record // as stored; nil if nothing is stored
 	secret   secret  // of the token that was presented or issued last
-	rivals   []ID    // live sessions of other cookies that came along
-	withheld bool    // see Manager.withheld
+	others   []ID    // live sessions of other cookies in the request
+	withheld bool    // the browser withheld the cookie; see Manager.withheld
+	lapsed   bool    // the request came with the token of a session that has ended
 	pend     pending
-	cookie   *http.Cookie // what a commit made, until it is sent
-	taken    bool         // the caller asked for cookie, to send it
-	stamps   []string     // of this request's own revocations
-	fields   [2][1]string // of the header, see only
-	accessed bool
 	answered bool // the response has begun
 	ended    bool // the handler has returned
+
+	// These are read and written under mu.
+	cookie   *http.Cookie // the cookie that a commit made, until it is sent
+	taken    bool         // cookie has been handed to the caller, who sends it
+	revoked  []revocation // by this request
+	accessed bool
+	fields   [2][1]string // backing arrays of header values; see only
 }
 
 // standing is what the request's token amounts to.
@@ -45,8 +56,9 @@ type standing int
 const (
 	anonymous  standing = iota // no token, or none of a live session
 	current                    // the token of rec
-	superseded                 // the one before, still on its way in other requests
-	job                        // rec, without a token
+	superseded                 // the token before a renewal of rec, which other requests may still carry
+	unsettled                  // the token of rec, whose sign-in failed in this request before it was complete
+	job                        // no token; rec was loaded by its ID
 )
 
 // ID returns the session's, the zero ID where nothing is stored or about to
@@ -73,8 +85,8 @@ func (s *Session) Info() Info {
 	var info Info
 	if rec := s.target(); rec != nil {
 		info = rec.Info
-	} else if s.standing == superseded && s.pend.user != "" {
-		info.ID = s.rec.ID // which the sign-in joins, if it can
+	} else if s.replaced() && s.pend.user != "" {
+		info.ID = s.rec.ID // the sign-in renews or joins it
 	} else if s.creates() {
 		info.ID = s.nextToken().id
 	}
@@ -95,7 +107,7 @@ func (s *Session) SetUser(user string) {
 		if s.standing == job {
 			return errJob
 		}
-		if is := s.user(); is != "" && is != user {
+		if is := s.owner(); is != "" && is != user {
 			limits := p.limits
 			s.detach()
 			p.limits = limits
@@ -130,7 +142,8 @@ func (s *Session) SetTimeouts(idle, lifetime time.Duration) {
 // Clear removes all values. User, token and limits stay.
 func (s *Session) Clear() {
 	s.change("Clear", nil, func(p *pending) error {
-		p.cleared, p.values = true, nil
+		p.values = nil
+		p.cleared++
 		return nil
 	})
 }
@@ -145,13 +158,23 @@ func (s *Session) Destroy() {
 	})
 }
 
+// Expired reports whether the request came with a valid token of a session that
+// no longer exists: it has expired, or was ended from elsewhere. It is false for
+// a new visitor and after a sign-out in this browser, which deletes the cookie.
+func (s *Session) Expired() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accessed = true
+	return s.lapsed
+}
+
 // Discard forgets what this request has changed since its start or last Save,
 // but for Updates.
 func (s *Session) Discard() {
-	s.mu.Lock()
+	s.lock()
 	fault := s.pend.fault
 	s.pend = pending{}
-	s.mu.Unlock()
+	s.unlock()
 	if fault != nil {
 		s.m.log.Warn("session: Discard forgot a fault", "error", fault)
 	}
@@ -167,8 +190,8 @@ func (s *Session) Discard() {
 // [ErrSuperseded], [ErrRevoked], [ErrCrossSite], [ErrTooLarge],
 // [ErrUndeliverable], a fault of an earlier call; else what the store says.
 func (s *Session) Save(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	if s.answered && s.changesToken() {
 		return ErrUndeliverable
 	}
@@ -184,9 +207,11 @@ func (s *Session) Save(ctx context.Context) error {
 // [ErrSuperseded], another request has renewed its token, so that a client
 // that holds a connection must reconnect; else what the store says.
 func (s *Session) Reload(ctx context.Context) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.accessed = true
+	s.mu.Unlock()
 	return s.reload(ctx)
 }
 
@@ -214,18 +239,34 @@ func (s *Session) notJob() error {
 	return nil
 }
 
+// lock takes both locks, as a writer of the fields must.
+func (s *Session) lock() {
+	s.turn.Lock()
+	s.mu.Lock()
+}
+
+func (s *Session) unlock() {
+	s.mu.Unlock()
+	s.turn.Unlock()
+}
+
 // change runs f on the pending state; callers need no lock. A fault names the
 // method, or the key that has a type.
 func (s *Session) change(what string, typ reflect.Type, f func(p *pending) error) {
-	s.mu.Lock()
+	if err := s.changeOpen(what, typ, f); err != nil {
+		s.m.lost(s.context(), err)
+	}
+}
+
+// changeOpen returns an error if the session takes no changes any more.
+func (s *Session) changeOpen(what string, typ reflect.Type, f func(p *pending) error) error {
+	s.lock()
+	defer s.unlock()
 	if s.ended {
 		err := misuse(keyText(what, typ), errEnded)
 		s.pend.fault = errors.Join(s.pend.fault, err)
-		s.mu.Unlock()
-		s.m.lost(s.context(), err)
-		return
+		return err
 	}
-	defer s.mu.Unlock()
 	s.accessed = true
 	if err := f(&s.pend); err != nil {
 		s.pend.fault = errors.Join(s.pend.fault, misuse(keyText(what, typ), err))
@@ -233,6 +274,7 @@ func (s *Session) change(what string, typ reflect.Type, f func(p *pending) error
 	if s.answered {
 		s.pend.at = callSite()
 	}
+	return nil
 }
 
 func (s *Session) context() context.Context {

@@ -8,33 +8,78 @@ import (
 	"time"
 )
 
-// settle completes a sign-in whose record is written: it yields to a revocation
-// that came in between, ends the user's sessions beyond the cap and those that
-// it takes the place of. Where it fails, a record whose token nobody has yet
-// is taken out again.
-func (s *Session) settle(ctx context.Context, rec *Record) error {
-	err := s.m.checkRevoked(ctx, rec, s.admitted, s.stamps)
-	if err == nil {
-		err = s.m.cap(ctx, rec)
+// finishSignIn completes a sign-in whose record is written: it yields to a
+// revocation that came in between, ends the user's sessions beyond the maximum
+// and those of this client that it takes the place of.
+func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error {
+	since, own := s.revocations()
+	err := s.m.checkRevoked(ctx, rec, since, own)
+	if errors.Is(err, ErrRevoked) {
+		if s.rec.id() == rec.ID {
+			s.forget()
+		}
+		if derr := s.m.deleteWithRetry(ctx, rec.ID); derr != nil {
+			return fmt.Errorf("%v; and its record is still there: %w", err, derr)
+		}
+		return err
 	}
 	if err == nil {
-		err = s.deleteAll(ctx, s.replaced(rec))
+		err = s.m.enforceMaxPerUser(ctx, rec)
 	}
 	if err == nil {
-		s.rivals = nil
+		err = s.deleteAll(ctx, s.superfluous(rec))
+	}
+	if err != nil {
+		return s.leaveUnsettled(ctx, rec, t, since, err)
+	}
+	s.mu.Lock()
+	s.others = nil
+	s.mu.Unlock()
+	return nil
+}
+
+// leaveUnsettled gives the client the token of a sign-in that is written, but
+// whose other steps the store has failed: the token before it opens nothing any
+// more. The request itself goes on without the session. The token carries the
+// time of the admission, so that later ones look for the revocation that this
+// request could not read; see settle.
+func (s *Session) leaveUnsettled(ctx context.Context, rec *Record, t token, since time.Time, why error) error {
+	if s.rec.id() != rec.ID && s.m.deleteWithRetry(ctx, rec.ID) == nil {
+		return why // the client keeps what it came with
+	}
+	t.unsettled = since.UnixNano()
+	c, err := s.m.issue(t, &rec.Info)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cookie, s.taken = c, false
+	s.rec, s.secret, s.standing = rec, t.secret, unsettled
+	p := &s.pend // values are stored, the sign-in is to be repeated
+	s.pend = pending{user: p.user, renew: true, limits: p.limits, fault: p.fault, at: p.at}
+	return why
+}
+
+// settle completes, at a later admission, a sign-in that leaveUnsettled has left
+// open. A marker does not outlive markerLife, so neither does the question.
+func (m *Manager) settle(ctx context.Context, rec *Record, t token) error {
+	since := time.Unix(0, t.unsettled)
+	if m.now().Sub(since) >= markerLife {
 		return nil
 	}
-	if errors.Is(err, ErrRevoked) || s.rec.id() != rec.ID {
-		if derr := s.m.takeBack(ctx, rec.ID); derr != nil {
-			return fmt.Errorf("%v; and its record is still there: %w", err, derr)
+	err := m.checkRevoked(ctx, rec, since, nil)
+	if errors.Is(err, ErrRevoked) {
+		if derr := m.store.Delete(ctx, rec.ID); derr != nil {
+			return derr
 		}
 	}
 	return err
 }
 
-// takeBack deletes a record that must not stay. The time of the request may be
-// up, so it has a little of its own.
-func (m *Manager) takeBack(ctx context.Context, id ID) error {
+// deleteWithRetry deletes a record that must not stay. The time of the request
+// may be up, so it has a little of its own.
+func (m *Manager) deleteWithRetry(ctx context.Context, id ID) error {
 	ctx, stop := within(ctx, m.timeout/10)
 	defer stop.release()
 	for try := 0; ; try++ {
@@ -45,9 +90,9 @@ func (m *Manager) takeBack(ctx context.Context, id ID) error {
 	}
 }
 
-// replaced lists the other live sessions that the request came with.
-func (s *Session) replaced(rec *Record) []ID {
-	ids := slices.Clone(s.rivals)
+// superfluous lists the other live sessions that the request came with.
+func (s *Session) superfluous(rec *Record) []ID {
+	ids := slices.Clone(s.others)
 	if s.rec != nil && s.rec.ID != rec.ID {
 		ids = append(ids, s.rec.ID)
 	}

@@ -33,3 +33,13 @@ type Store interface {
 	// those that have expired too. A record without a user is in no list.
 	List(ctx context.Context, user string) ([]Info, error)
 }
+
+// Confirmer is implemented by a store whose Load may return a write that a
+// failover would undo. The Manager calls Confirm instead of Load to find out
+// whether a write without a reply has been applied.
+type Confirmer interface {
+	// Confirm is Load for a record whose state, as returned, is as durable as
+	// an acknowledged write. If it cannot be sure of that, it returns an error
+	// that wraps [ErrUncertain].
+	Confirm(ctx context.Context, id ID) (*Record, error)
+}

@@ -18,6 +18,10 @@ type secret [32]byte
 type token struct {
 	id     ID
 	secret secret
+
+	// unsettled is the time, in nanoseconds since 1970, from which on a
+	// revocation ends the sign-in that made the token; 0 if none can any more.
+	unsettled int64
 }
 
 func newSecret() (s secret) {

@@ -1,10 +1,11 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -19,10 +20,10 @@ func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f f
 	defer stop.release()
 	s.mu.Lock()
 	lock := lockName{id: s.target().id(), key: name}
+	s.mu.Unlock()
 	if lock.id.IsZero() {
 		lock.session = s
 	}
-	s.mu.Unlock()
 	turn, ok := s.m.locks.acquire(ctx, lock)
 	if !ok {
 		return Value{}, s.m.explain(ctx, errors.New("other Updates of the key are still waiting for it"))
@@ -52,7 +53,8 @@ type swap struct {
 	name string
 	turn *keyTurn
 	f    func(Value, bool) (Value, error)
-	lost []Value // of the tries whose reply was lost
+	sent []Value // by the tries so far
+	lost bool    // the reply to one of them
 }
 
 // undoneError is a try that was not applied, so that another may be made.
@@ -60,99 +62,124 @@ type undoneError struct{ why error }
 
 func (e *undoneError) Error() string { return e.why.Error() }
 
-// compare makes one try. It never holds the session's lock while f runs, which
+// compare makes one try. It never holds the session's locks while f runs, which
 // may use the session.
 func (s *Session) compare(ctx context.Context, sw *swap) (Value, error) {
-	s.mu.Lock()
+	s.lock()
 	s.accessed = true
-	if s.standing == superseded {
-		s.mu.Unlock()
+	if s.replaced() {
+		s.unlock()
 		return Value{}, ErrSuperseded
 	}
 	rec, folds, turn := s.target(), s.folds(sw.name), sw.turn
-	if !folds && turn.last != nil && turn.user == rec.User {
+	if !folds && turn.last != nil && bytes.Equal(turn.verifier, rec.Verifier) {
 		rec.put(sw.name, *turn.last) // what the one before in the queue wrote
 	}
 	old, present := s.value(sw.name)
-	s.mu.Unlock()
+	var verifier []byte
+	if rec != nil {
+		verifier = rec.Verifier
+	}
+	s.unlock()
 
 	next, err := sw.f(old, present)
 	if err != nil {
 		return Value{}, err
 	}
 	if folds {
-		return next, s.fold(sw.name, next)
+		return next, s.fold(sw.name, old, next)
 	}
 	if err := s.checkGrowth(rec, sw.name, old, next); err != nil {
 		return Value{}, err
 	}
 	ch := &Change{If: Guard{Versions: map[string]int64{sw.name: old.Version}}, Set: map[string]Value{sw.name: next}}
 	err = s.m.store.Update(ctx, rec.ID, ch)
-	if errors.Is(err, ErrUncertain) {
-		sw.lost = append(sw.lost, next)
-	}
 	if isLost(err) {
-		return s.readBack(ctx, rec, old, sw, err)
+		sw.sent = append(sw.sent, next)
+		sw.lost = sw.lost || errors.Is(err, ErrUncertain)
+		return s.readBackUpdate(ctx, rec.ID, verifier, old, sw, err)
 	}
 	if err == nil {
-		s.seen(rec, sw, next)
+		s.remember(rec.ID, sw, old, next)
 	}
 	return next, err
 }
 
-// readBack finds out what became of a try that did not say so. A version is
-// never used twice, so to find one tells. Where a reply was lost and what is
+// readBackUpdate finds out what became of a try that did not say so. A version
+// is never used twice, so to find one tells. Where a reply was lost and what is
 // there is neither that nor what was before, nothing tells: it may have been
-// applied and overwritten since, or, where the key was absent, deleted.
-func (s *Session) readBack(ctx context.Context, rec *Record, old Value, sw *swap, why error) (Value, error) {
-	found, err := s.m.store.Load(ctx, rec.ID)
+// applied and overwritten since, or, where the key was absent, deleted. The
+// version counts even if the reply was a conflict: a driver that sends a write
+// again, to a server that does not recognize the repetition, gets that reply.
+func (s *Session) readBackUpdate(ctx context.Context, id ID, verifier []byte, old Value, sw *swap, why error) (Value, error) {
+	var is Value
+	sent := func(found *Record) bool {
+		is = found.Values[sw.name]
+		return slices.ContainsFunc(sw.sent, func(v Value) bool { return v.Version == is.Version })
+	}
+	found, err := s.m.readBack(ctx, id, sw.lost, sent)
 	if err != nil {
-		if len(sw.lost) > 0 && !errors.Is(err, ErrNotFound) {
-			err = fmt.Errorf("%w: %w", ErrUncertain, err)
+		if sw.lost && !errors.Is(err, ErrNotFound) {
+			err = uncertain(err)
 		}
 		return Value{}, err
 	}
-	is := found.Values[sw.name]
-	for _, v := range sw.lost {
-		if is.Version == v.Version {
-			s.seen(rec, sw, v)
-			return v, nil
-		}
+	if sent(found) {
+		s.remember(id, sw, old, is)
+		return is, nil
 	}
+	s.lock()
+	owned := s.owns(found, verifier)
+	s.unlock()
 	switch {
-	case len(sw.lost) > 0 && (old.Version == 0 || is.Version != old.Version):
+	case sw.lost && (old.Version == 0 || is.Version != old.Version):
 		return Value{}, ErrUncertain
-	case found.User != rec.User:
+	case !owned:
 		return Value{}, ErrSuperseded
-	case len(sw.lost) > 0:
+	case sw.lost:
 		why = ErrUncertain // it seems not to be applied, but may be yet
 	}
-	s.seen(rec, sw, is)
+	s.remember(id, sw, old, is)
 	return Value{}, &undoneError{why}
 }
 
 // folds tells whether an Update is to change the pending state.
 func (s *Session) folds(name string) bool {
 	_, touched := s.pend.values[name]
-	return touched || s.pend.cleared || s.target() == nil
+	return touched || s.pend.cleared > 0 || s.target() == nil
 }
 
-func (s *Session) fold(name string, v Value) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// fold puts the result of an Update into the pending state, if that is still as
+// the Update has found it. A Save by another goroutine may have stored it in
+// between: the result would then overwrite, without a guard, what others have
+// made of the stored value.
+func (s *Session) fold(name string, old, next Value) error {
+	s.lock()
+	defer s.unlock()
 	if s.ended {
 		return misuse("Update", errEnded)
+	}
+	if is, _ := s.value(name); !s.folds(name) || is.Version != old.Version {
+		return &undoneError{ErrConflict}
 	}
 	if s.answered {
 		s.pend.at = callSite()
 	}
-	return s.put(name, v)
+	return s.put(name, next)
 }
 
-// seen takes over a value that is known to be stored.
-func (s *Session) seen(rec *Record, sw *swap, v Value) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	rec.put(sw.name, v)
-	sw.turn.last, sw.turn.user = &v, rec.User
+// remember takes over a value that is known to be stored, unless a Reload has
+// read another one since the Update began: that one is newer.
+func (s *Session) remember(id ID, sw *swap, old, is Value) {
+	s.lock()
+	defer s.unlock()
+	sw.turn.last, sw.turn.verifier = nil, nil
+	rec := s.target()
+	if rec.id() != id {
+		return
+	}
+	if v, _ := rec.valueOf(sw.name); v.Version == old.Version {
+		rec.put(sw.name, is)
+		sw.turn.last, sw.turn.verifier = &is, rec.Verifier
+	}
 }

@@ -26,10 +26,10 @@ type keyTurn struct {
 	free  chan struct{} // holds one element while nobody has the turn
 	users int
 
-	// What the one before in the queue knew to be stored, and of whose
-	// session: a request of another user must not see it.
-	last *Value
-	user string
+	// What the one before in the queue knew to be stored, and the verifier of
+	// its record: a request with another token must not see it.
+	last     *Value
+	verifier []byte
 }
 
 func (l *keyLocks) acquire(ctx context.Context, name lockName) (*keyTurn, bool) {

@@ -22,7 +22,7 @@ func (m *Manager) listLive(ctx context.Context, user string) ([]Info, error) {
 	if user == "" {
 		return nil, nil // anonymous sessions are nobody's
 	}
-	infos, err := m.store.List(ctx, user)
+	infos, err := m.list(ctx, user)
 	if err != nil {
 		return nil, err
 	}
@@ -32,10 +32,17 @@ func (m *Manager) listLive(ctx context.Context, user string) ([]Info, error) {
 	return infos, nil
 }
 
-// cap ends what a user has beyond the maximum, least recently seen first. It
+// list returns the sessions of a user, and no others: a database may compare
+// names by a collation under which different ones are equal.
+func (m *Manager) list(ctx context.Context, user string) ([]Info, error) {
+	infos, err := m.store.List(ctx, user)
+	return slices.DeleteFunc(infos, func(i Info) bool { return i.User != user }), err
+}
+
+// enforceMaxPerUser ends what a user has beyond the maximum, least recently seen first. It
 // counts the sign-ins before this one alone, so that two at once do not end
 // each other.
-func (m *Manager) cap(ctx context.Context, rec *Record) error {
+func (m *Manager) enforceMaxPerUser(ctx context.Context, rec *Record) error {
 	if m.maxPerUser == 0 {
 		return nil
 	}
@@ -45,7 +52,7 @@ func (m *Manager) cap(ctx context.Context, rec *Record) error {
 	}
 	infos = slices.DeleteFunc(infos, func(i Info) bool { return !signedInBefore(&i, rec) })
 	for _, i := range infos[min(len(infos), m.maxPerUser-1):] {
-		if err := m.displace(ctx, i.ID, rec); err != nil {
+		if err := m.endOldSession(ctx, i.ID, rec); err != nil {
 			return err
 		}
 	}
@@ -56,10 +63,10 @@ func signedInBefore(i *Info, rec *Record) bool {
 	return cmp.Or(i.LoggedIn.Compare(rec.LoggedIn), bytes.Compare(i.ID[:], rec.ID[:])) < 0
 }
 
-// displace ends a session for a later sign-in, unless it has itself signed in
+// endOldSession ends a session for a later sign-in, unless it has itself signed in
 // again by then. A Delete has no guard, so the session first gets a verifier
 // that no secret fits.
-func (m *Manager) displace(ctx context.Context, id ID, by *Record) error {
+func (m *Manager) endOldSession(ctx context.Context, id ID, by *Record) error {
 	nobody := newSecret().verifier()
 	for try := 0; ; try++ {
 		found, err := m.store.Load(ctx, id)

@@ -1,0 +1,47 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// insert stores a new record. If the reply was lost, or an earlier Save of this
+// request failed, it may be there already.
+func (s *Session) insert(ctx context.Context) (*Record, token, error) {
+	m := s.m
+	s.mu.Lock()
+	t := s.nextToken()
+	again := s.pend.inserts
+	s.pend.inserts = true
+	s.mu.Unlock()
+	rec := &Record{Info: s.nextInfo(Info{ID: t.id, Created: milli(m.now())}), Verifier: t.secret.verifier(), Values: s.data().Set}
+	mine := func(found *Record) bool { return found.knows(t.secret) }
+	lost := again
+	for try := 0; ; try++ {
+		err := m.store.Insert(ctx, rec)
+		if err == nil {
+			return rec, t, nil
+		}
+		if !isLost(err) {
+			return nil, token{}, err
+		}
+		lost = lost || errors.Is(err, ErrUncertain)
+		found, lerr := m.readBack(ctx, rec.ID, lost, mine)
+		switch {
+		case lerr == nil && !mine(found):
+			return nil, token{}, err
+		case lerr == nil && again:
+			// Nobody else has its token, but its content is of the earlier Save.
+			ch := &Change{If: Guard{Verifier: rec.Verifier}, Set: rec.Values, Replace: true}
+			ch.refresh(rec.Info)
+			return rec, t, m.sendChange(ctx, found, ch)
+		case lerr == nil:
+			return rec, t, nil
+		case !errors.Is(lerr, ErrNotFound):
+			return nil, token{}, uncertain(lerr)
+		case !pause(ctx, try, time.Second):
+			return nil, token{}, uncertain(err)
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// outcome is what became of a write whose reply was lost.
+type outcome int
+
+const (
+	unknown outcome = iota
+	applied
+	notApplied
+)
+
+// sendChange stores a change of values. If the reply is lost it finds out
+// whether the change was applied, and sends it again if not.
+func (m *Manager) sendChange(ctx context.Context, rec *Record, ch *Change) error {
+	err := m.store.Update(ctx, rec.ID, ch)
+	if !errors.Is(err, ErrUncertain) {
+		return err
+	}
+	return m.completeChange(ctx, rec, ch)
+}
+
+// completeChange sees to it that a change whose reply was lost is applied once.
+// It sends the change again only if the record shows that it was not applied,
+// and only to the versions that it has read: another request may have stored an
+// Update on top of the first attempt, which a repetition would undo.
+func (m *Manager) completeChange(ctx context.Context, before *Record, ch *Change) error {
+	refused := false
+	for try := 0; ; try++ {
+		found, err := m.confirm(ctx, before.ID)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return err
+		case err != nil:
+			return uncertain(err)
+		}
+		switch o := ch.outcome(before, found); {
+		case o == applied:
+			return nil
+		case o == unknown && !refused:
+			return ErrUncertain
+		case ch.If.Verifier != nil && !bytes.Equal(ch.If.Verifier, found.Verifier):
+			return ErrConflict
+		}
+		again := *ch
+		again.If.Versions = ch.versions(found)
+		err = m.store.Update(ctx, found.ID, &again)
+		if err == nil || !isLost(err) && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if !pause(ctx, try, 100*time.Millisecond) {
+			return uncertain(err)
+		}
+		before, refused = found, !errors.Is(err, ErrUncertain)
+	}
+}
+
+// outcome compares the record before ch was sent with the record now. Versions
+// are never used twice, so a version of ch proves that it was applied, and one
+// that ch would have replaced proves that it was not. A key that was absent and
+// is absent proves nothing: another request may have deleted it in between.
+func (ch *Change) outcome(before, found *Record) outcome {
+	o := unknown
+	for name, v := range ch.Set {
+		was, is := before.Values[name].Version, found.Values[name].Version
+		if is == v.Version {
+			return applied
+		}
+		if was != 0 && is == was {
+			o = notApplied
+		}
+	}
+	left := 0 // keys that ch removes and that are there
+	for name, v := range found.Values {
+		if !ch.removes(name) {
+			continue
+		}
+		left++
+		if v.Version == before.Values[name].Version {
+			o = notApplied
+		}
+	}
+	if left == 0 && len(ch.Set) == 0 {
+		return applied // or somebody else did the same
+	}
+	return o
+}
+
+// removes reports whether applying ch removes a key.
+func (ch *Change) removes(name string) bool {
+	if ch.Replace {
+		_, set := ch.Set[name]
+		return !set
+	}
+	return slices.Contains(ch.Unset, name)
+}
+
+// versions returns a guard for all keys that ch writes or removes.
+func (ch *Change) versions(found *Record) map[string]int64 {
+	on := make(map[string]int64)
+	for name := range ch.Set {
+		on[name] = found.Values[name].Version
+	}
+	for _, name := range ch.Unset {
+		on[name] = found.Values[name].Version
+	}
+	if ch.Replace {
+		for name, v := range found.Values {
+			on[name] = v.Version
+		}
+	}
+	return on
+}
+
+// confirm reads a record after a write whose outcome is unknown.
+func (m *Manager) confirm(ctx context.Context, id ID) (*Record, error) {
+	if c, ok := m.store.(Confirmer); ok {
+		return c.Confirm(ctx, id)
+	}
+	return m.store.Load(ctx, id)
+}
+
+// readBack reads the record that a write may have changed. After a lost reply,
+// or if the record shows the write although the store has denied it, it
+// confirms that a failover cannot undo the record's state.
+func (m *Manager) readBack(ctx context.Context, id ID, lost bool, shows func(*Record) bool) (*Record, error) {
+	if !lost {
+		found, err := m.store.Load(ctx, id)
+		if err != nil || !shows(found) {
+			return found, err
+		}
+	}
+	return m.confirm(ctx, id)
+}
+
+// uncertain marks an error after which nobody knows whether a write was
+// applied. It keeps the text of err only: a conflict that was met on the way is
+// not the outcome.
+func uncertain(err error) error {
+	if err == nil || errors.Is(err, ErrUncertain) {
+		return err
+	}
+	return fmt.Errorf("%w: %v", ErrUncertain, err)
+}
