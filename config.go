@@ -21,7 +21,7 @@ func (c *config) within(option string, d, low, high time.Duration) {
 // complete derives what was left open and checks what depends on other
 // options.
 func (c *config) complete() error {
-	c.within("WithLifetime", c.lifetime, time.Second, 10*365*24*time.Hour)
+	c.within("WithLifetime", c.lifetime, time.Second, maxCookieAge)
 	if c.idle == derived {
 		c.idle = min(14*24*time.Hour, c.lifetime)
 	} else {

@@ -75,8 +75,8 @@ func WithAnonymousIdleTimeout(d time.Duration) Option {
 }
 
 // WithLifetime ends a session when d has passed since the sign-in or, without
-// one, its creation, whatever its activity: one second to ten years, 30 days
-// by default.
+// one, its creation, whatever its activity: one second to 400 days, 30 days by
+// default. Browsers keep no cookie for longer (RFC 6265bis, section 5.5).
 func WithLifetime(d time.Duration) Option {
 	return func(c *config) { c.lifetime = d }
 }

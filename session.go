@@ -127,12 +127,12 @@ func (s *Session) Renew() {
 }
 
 // SetTimeouts gives this session limits of its own, idle from one second to
-// lifetime, which counts from the sign-in or else the creation: "remember me".
-// It renews the token.
+// lifetime, which counts from the sign-in or else the creation and is at most
+// 400 days: "remember me". It renews the token.
 func (s *Session) SetTimeouts(idle, lifetime time.Duration) {
 	s.change("SetTimeouts", nil, func(p *pending) error {
-		if idle < time.Second || idle > lifetime {
-			return fmt.Errorf("idle %v, lifetime %v: want one second <= idle <= lifetime", idle, lifetime)
+		if idle < time.Second || idle > lifetime || lifetime > maxCookieAge {
+			return fmt.Errorf("idle %v, lifetime %v: want one second <= idle <= lifetime <= %v", idle, lifetime, maxCookieAge)
 		}
 		p.limits, p.renew = &limits{idle.Truncate(time.Millisecond), lifetime.Truncate(time.Millisecond)}, true
 		return s.notJob()

@@ -1,0 +1,399 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-go/session"
+)
+
+// lost carries out a call and loses its reply; not carries nothing out.
+func lost(c call) error {
+	_ = c.do()
+	return session.ErrUncertain
+}
+
+func notApplied(call) error { return session.ErrUncertain }
+
+// beside runs an Update of visits by another replica.
+func beside(t *testing.T, store session.Store, id session.ID, f func(int) int) {
+	t.Helper()
+	s, err := newManager(t, store).LoadID(background, id)
+	require.NoError(t, err)
+	_, err = visits.Update(background, s, f)
+	require.NoError(t, err)
+}
+
+// An Update on top of a Set whose reply was lost is not undone by a repetition.
+func TestSave_LostReply(t *testing.T) {
+	set := func(s *session.Session) { visits.Set(s, 100); color.Set(s, "blue") }
+	for name, c := range map[string]struct {
+		apply  bool // the first attempt
+		other  bool // another request counts one more afterwards
+		calls  func(s *session.Session)
+		status int
+		want   string
+	}{
+		"applied":                         {true, false, set, 200, "100 blue"},
+		"applied, then changed":           {true, true, set, 200, "101 blue"},
+		"not applied":                     {false, false, set, 200, "100 blue"},
+		"not applied, then changed":       {false, true, set, 200, "100 blue"}, // color tells
+		"one key, applied, changed":       {true, true, func(s *session.Session) { visits.Set(s, 100) }, 503, "101 red"},
+		"a new key, not applied":          {false, false, func(s *session.Session) { shape.Set(s, "round") }, 503, "1 red"},
+		"a new key, applied":              {true, false, func(s *session.Session) { shape.Set(s, "round") }, 200, "1 red"},
+		"deleted, applied":                {true, false, func(s *session.Session) { visits.Delete(s) }, 200, "0 red"},
+		"deleted, not applied":            {false, false, func(s *session.Session) { visits.Delete(s) }, 200, "0 red"},
+		"deleted, applied, counted anew":  {true, true, func(s *session.Session) { visits.Delete(s) }, 503, "1 red"},
+		"cleared, not applied":            {false, false, (*session.Session).Clear, 200, "0 "},
+		"cleared, applied":                {true, false, (*session.Session).Clear, 200, "0 "},
+		"cleared and set":                 {true, true, func(s *session.Session) { s.Clear(); set(s) }, 200, "101 blue"},
+		"cleared and set, not applied":    {false, true, func(s *session.Session) { s.Clear(); set(s) }, 200, "100 blue"},
+		"cleared, applied, counted after": {true, true, (*session.Session).Clear, 503, "1 "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newHooked()
+			m := newManager(t, store)
+			a, v := newApp(t, m), newVisitor(t)
+			request(v, a, func(s *session.Session) { visits.Set(s, 1); color.Set(s, "red") })
+			res := request(v, a, func(s *session.Session) {
+				c.calls(s)
+				store.once(op("Update"), func(u call) error {
+					if c.apply {
+						require.NoError(t, u.do())
+					}
+					if c.other {
+						beside(t, store.Store, u.id, func(n int) int { return n + 1 })
+					}
+					return session.ErrUncertain
+				})
+			})
+			require.Equal(t, c.status, res.StatusCode, res.body)
+			_, n, col := v.see(a)
+			require.Equal(t, c.want, fmt.Sprint(n, " ", col))
+		})
+	}
+}
+
+// A Save whose outcome stayed unknown is completed by the next one, which does
+// not send its values again as if they were new.
+func TestSave_AgainAfterAnUnknownOutcome(t *testing.T) {
+	for _, applied := range []bool{true, false} {
+		for name, c := range map[string]struct {
+			first, then func(s *session.Session)
+			count       string // after another request has added one
+		}{
+			"set":        {func(s *session.Session) { visits.Set(s, 100); color.Set(s, "blue") }, func(s *session.Session) { shape.Set(s, "round") }, "101 blue round"},
+			"again":      {func(s *session.Session) { visits.Set(s, 100); color.Set(s, "blue") }, func(s *session.Session) { color.Set(s, "green") }, "101 green flat"},
+			"clear":      {func(s *session.Session) { s.Clear(); visits.Set(s, 100); color.Set(s, "blue") }, func(s *session.Session) { shape.Set(s, "round") }, "101 blue round"},
+			"clear both": {func(s *session.Session) { s.Clear(); visits.Set(s, 100); color.Set(s, "blue") }, (*session.Session).Clear, "0  "},
+			"renew":      {func(s *session.Session) { s.Renew(); visits.Set(s, 100) }, func(s *session.Session) { shape.Set(s, "round") }, "101 red round"},
+			"sign in":    {func(s *session.Session) { s.SetUser("ann"); visits.Set(s, 100) }, func(s *session.Session) { color.Delete(s) }, "101  flat"},
+			"limits":     {func(s *session.Session) { s.Renew(); visits.Set(s, 100) }, func(s *session.Session) { s.SetTimeouts(time.Hour, time.Hour) }, "101 red flat"},
+		} {
+			t.Run(fmt.Sprint(name, " applied=", applied), func(t *testing.T) {
+				store := newHooked()
+				m := newManager(t, store)
+				a, v := newApp(t, m), newVisitor(t)
+				request(v, a, func(s *session.Session) { visits.Set(s, 1); color.Set(s, "red"); shape.Set(s, "flat") })
+				res := request(v, a, func(s *session.Session) {
+					c.first(s)
+					store.once(op("Update"), func(u call) error {
+						store.set(func(c call) error {
+							if c.op == "Load" {
+								return errDown
+							}
+							return c.do()
+						})
+						if applied {
+							require.NoError(t, u.do())
+						}
+						return session.ErrUncertain
+					})
+					require.ErrorIs(t, s.Save(background), session.ErrUncertain)
+					store.set(nil)
+					if applied {
+						beside(t, store.Store, s.ID(), func(n int) int { return n + 1 })
+					}
+					c.then(s)
+				})
+				require.Equal(t, 200, res.StatusCode, res.body)
+				if !applied && c.count[0] == '1' {
+					request(v, a, func(s *session.Session) { beside(t, store.Store, s.ID(), func(n int) int { return n + 1 }) })
+				}
+				request(v, a, func(s *session.Session) {
+					require.Equal(t, c.count, fmt.Sprint(visits.GetOr(s, 0), " ", color.GetOr(s, ""), " ", shape.GetOr(s, "")))
+				})
+			})
+		}
+	}
+}
+
+// confirming is a store whose Load returns writes that a failover would undo.
+type confirming struct {
+	*hooked
+	confirm func() error
+}
+
+func (c *confirming) Confirm(ctx ctxT, id session.ID) (*session.Record, error) {
+	if err := c.confirm(); err != nil {
+		return nil, err
+	}
+	return c.Store.Load(ctx, id)
+}
+
+// A write that only Load shows is not taken for stored.
+func TestConfirm(t *testing.T) {
+	for name, calls := range map[string]func(s *session.Session) error{
+		"save":    func(s *session.Session) error { color.Set(s, "blue"); return s.Save(background) },
+		"renew":   func(s *session.Session) error { s.Renew(); return s.Save(background) },
+		"sign in": func(s *session.Session) error { s.SetUser("ann"); return s.Save(background) },
+		"insert":  func(s *session.Session) error { s.Destroy(); color.Set(s, "blue"); return s.Save(background) },
+		"update": func(s *session.Session) error {
+			_, err := visits.Update(background, s, func(n int) int { return n + 1 })
+			return err
+		},
+	} {
+		for reply, err := range map[string]error{"lost": session.ErrUncertain, "conflict": session.ErrConflict} {
+			if name == "save" && reply == "conflict" {
+				continue // it has no guard
+			}
+			for _, observer := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, " ", reply, " ", observer), func(t *testing.T) {
+					var opts []session.Option
+					if observer {
+						opts = append(opts, session.WithObserver(func(context.Context, session.Event) {}))
+					}
+					store := &confirming{hooked: newHooked()}
+					a, v := newApp(t, newManager(t, store, opts...)), newVisitor(t)
+					request(v, a, func(s *session.Session) { color.Set(s, "red"); visits.Set(s, 1) })
+					confirmed := 0
+					apply := func(fails error) {
+						store.confirm = func() error { confirmed++; return fails }
+						store.once(func(c call) bool { return c.op == "Update" || c.op == "Insert" }, func(c call) error {
+							require.NoError(t, c.do())
+							return err
+						})
+					}
+					request(v, a, func(s *session.Session) {
+						apply(session.ErrUncertain)
+						require.ErrorIs(t, calls(s), session.ErrUncertain)
+						require.Equal(t, 1, confirmed)
+						store.set(nil)
+						s.Discard()
+					})
+					v = newVisitor(t)
+					request(v, a, func(s *session.Session) { color.Set(s, "red"); visits.Set(s, 1) })
+					res := request(v, a, func(s *session.Session) {
+						apply(nil)
+						require.NoError(t, calls(s))
+						require.Equal(t, 2, confirmed)
+					})
+					require.Equal(t, 200, res.StatusCode)
+				})
+			}
+		}
+	}
+}
+
+// A driver that sends a write again, to a server that does not recognize the
+// repetition, returns a conflict although the write was applied.
+func TestUpdate_AppliedAndAnsweredConflict(t *testing.T) {
+	store := newHooked()
+	a, v := newApp(t, newManager(t, store)), newVisitor(t)
+	request(v, a, func(s *session.Session) { visits.Set(s, 1) })
+	request(v, a, func(s *session.Session) {
+		store.once(op("Update"), func(c call) error { require.NoError(t, c.do()); return session.ErrConflict })
+		n, err := visits.Update(background, s, func(n int) int { return n + 1 })
+		require.NoError(t, err)
+		require.Equal(t, 2, n)
+	})
+	_, n, _ := v.see(a)
+	require.Equal(t, 2, n)
+}
+
+// An Update that found its key pending must not overwrite without a guard what
+// others have made of the value since a Save stored it.
+func TestUpdate_SaveByAnotherGoroutine(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		m := newManager(t, store)
+		a, v := newApp(t, m), newVisitor(t)
+		request(v, a, func(s *session.Session) { color.Set(s, "red") })
+		res := request(v, a, func(s *session.Session) {
+			visits.Set(s, 1)
+			runs := 0
+			n, err := visits.Update(background, s, func(n int) int {
+				if runs++; runs == 1 {
+					require.NoError(t, s.Save(background))
+					beside(t, store, s.ID(), func(n int) int { return n + 10 })
+				}
+				return n + 1
+			})
+			require.NoError(t, err)
+			require.Equal(t, 12, n)
+		})
+		require.Equal(t, 200, res.StatusCode, res.body)
+		_, n, _ := v.see(a)
+		require.Equal(t, 12, n)
+	})
+}
+
+func TestReload_BesideAnUpdate(t *testing.T) {
+	store := newHooked()
+	m := newManager(t, store)
+	a, v := newApp(t, m), newVisitor(t)
+	request(v, a, func(s *session.Session) { visits.Set(s, 1) })
+	request(v, a, func(s *session.Session) {
+		store.once(op("Update"), func(c call) error {
+			require.NoError(t, s.Reload(background)) // reads 1
+			return c.do()
+		})
+		_, err := visits.Update(background, s, func(n int) int { return n + 1 })
+		require.NoError(t, err)
+		require.Equal(t, 2, visits.GetOr(s, 0))
+
+		// What a Reload has read after the Update is newer.
+		store.once(op("Update"), func(c call) error {
+			require.NoError(t, c.do())
+			beside(t, store.Store, s.ID(), func(n int) int { return n + 10 })
+			return s.Reload(background)
+		})
+		_, err = visits.Update(background, s, func(n int) int { return n + 1 })
+		require.NoError(t, err)
+		require.Equal(t, 13, visits.GetOr(s, 0))
+	})
+}
+
+// A connection whose token has been replaced does not see values that were
+// stored after that, although the user is the same.
+func TestUpdate_AfterASignInElsewhere(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		m := newManager(t, store)
+		a, v, old := newApp(t, m), newVisitor(t), bare(t)
+		v.login(a, "ann")
+		request(v, a, func(s *session.Session) { visits.Set(s, 1) })
+		old.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
+			v.login(a, "ann")
+			request(v, a, func(s *session.Session) {
+				_, err := visits.Update(background, s, func(int) int { return 1000 })
+				require.NoError(t, err)
+			})
+			_, err := visits.Update(background, s, func(n int) int {
+				require.Equal(t, 1, n)
+				return n + 1
+			})
+			require.ErrorIs(t, err, session.ErrSuperseded)
+			require.Equal(t, 1, visits.GetOr(s, 0))
+		}, "Cookie", v.cookies(a))
+		_, n, _ := v.see(a)
+		require.Equal(t, 1000, n)
+	})
+}
+
+// The request's own renewals do not count.
+func TestUpdate_AfterARenewalOfItsOwn(t *testing.T) {
+	store := newHooked()
+	m := newManager(t, store)
+	a, v := newApp(t, m), newVisitor(t)
+	request(v, a, func(s *session.Session) { visits.Set(s, 1) })
+	request(v, a, func(s *session.Session) {
+		runs := 0
+		n, err := visits.Update(background, s, func(n int) int {
+			if runs++; runs == 1 {
+				beside(t, store.Store, s.ID(), func(n int) int { return n + 10 })
+				s.Renew()
+				require.NoError(t, s.Save(background))
+			}
+			return n + 1
+		})
+		require.NoError(t, err)
+		require.Equal(t, 12, n)
+
+		store.once(op("Load"), func(c call) error { // the read after a conflict
+			err := c.do()
+			s.Renew()
+			require.NoError(t, s.Save(background))
+			return err
+		})
+		beside(t, store.Store, s.ID(), func(n int) int { return n + 10 })
+		n, err = visits.Update(background, s, func(n int) int { return n + 1 })
+		require.NoError(t, err)
+		require.Equal(t, 23, n)
+	})
+}
+
+// Whatever the program gives the library to call may ask the session for its
+// user, in an outage too.
+func TestCallbacksMayReadTheSession(t *testing.T) {
+	now := newClock()
+	var mu sync.Mutex
+	var s *session.Session
+	asked := map[string]int{}
+	ask := func(by string) {
+		mu.Lock()
+		is := s
+		asked[by]++
+		mu.Unlock()
+		if is != nil {
+			is.User()
+			is.ID()
+			visits.GetOr(is, 0)
+		}
+	}
+	store := newHooked()
+	m := newManager(t, store,
+		session.WithLogger(slog.New(askingHandler{slog.DiscardHandler, ask})),
+		session.WithObserver(func(context.Context, session.Event) { ask("observer") }),
+		session.WithCodec(askingCodec{session.JSON, func() { ask("codec") }}))
+	m.SetClock(now.Now)
+	a, v := newApp(t, m), newVisitor(t)
+	v.login(a, "ann")
+	res := request(v, a, func(is *session.Session) {
+		mu.Lock()
+		s = is
+		mu.Unlock()
+		color.Set(is, "red")
+		require.NoError(t, is.Save(background))
+		now.advance(2 * time.Hour)
+		store.once(op("Update"), func(call) error { return errDown }) // the touch
+		color.Set(is, "blue")
+		require.NoError(t, is.Save(background))
+		_, err := visits.Update(background, is, func(n int) int { ask("f"); return n + 1 })
+		require.NoError(t, err)
+		require.NoError(t, is.Reload(background))
+		store.set(func(call) error { return errDown })
+		color.Set(is, "green")
+	})
+	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+	for _, by := range []string{"logger", "observer", "f"} {
+		require.NotZero(t, asked[by], by)
+	}
+}
+
+type askingHandler struct {
+	slog.Handler
+	ask func(string)
+}
+
+func (h askingHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h askingHandler) Handle(context.Context, slog.Record) error {
+	h.ask("logger")
+	return nil
+}
+
+type askingCodec struct {
+	session.Codec
+	ask func()
+}
+
+func (c askingCodec) Encode(v any) ([]byte, error) {
+	c.ask()
+	return c.Codec.Encode(v)
+}

@@ -1,0 +1,455 @@
+package session_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/memstore"
+)
+
+// hooked calls a function instead of an operation of the store, which that
+// function may carry out.
+type hooked struct {
+	session.Store
+	mu   sync.Mutex
+	hook func(c call) error
+}
+
+// call is one operation of a store.
+type call struct {
+	op     string
+	id     session.ID
+	change *session.Change
+	do     func() error // carries it out
+}
+
+func (h *hooked) set(hook func(c call) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hook = hook
+}
+
+// once sets a hook for the first call that fits.
+func (h *hooked) once(fits func(c call) bool, hook func(c call) error) {
+	h.set(func(c call) error {
+		if !fits(c) {
+			return c.do()
+		}
+		h.set(nil)
+		return hook(c)
+	})
+}
+
+func (h *hooked) run(c call) error {
+	h.mu.Lock()
+	hook := h.hook
+	h.mu.Unlock()
+	if hook == nil {
+		return c.do()
+	}
+	return hook(c)
+}
+
+func (h *hooked) Load(ctx ctxT, id session.ID) (rec *session.Record, err error) {
+	err = h.run(call{"Load", id, nil, func() error { rec, err = h.Store.Load(ctx, id); return err }})
+	return rec, err
+}
+
+func (h *hooked) Insert(ctx ctxT, rec *session.Record) error {
+	return h.run(call{"Insert", rec.ID, nil, func() error { return h.Store.Insert(ctx, rec) }})
+}
+
+func (h *hooked) Update(ctx ctxT, id session.ID, ch *session.Change) error {
+	return h.run(call{"Update", id, ch, func() error { return h.Store.Update(ctx, id, ch) }})
+}
+
+func (h *hooked) Delete(ctx ctxT, id session.ID) error {
+	return h.run(call{"Delete", id, nil, func() error { return h.Store.Delete(ctx, id) }})
+}
+
+func (h *hooked) List(ctx ctxT, user string) (infos []session.Info, err error) {
+	err = h.run(call{"List", session.ID{}, nil, func() error { infos, err = h.Store.List(ctx, user); return err }})
+	return infos, err
+}
+
+func newHooked() *hooked { return &hooked{Store: memstore.New()} }
+
+func op(name string) func(c call) bool { return func(c call) bool { return c.op == name } }
+
+// readsMarker reports whether a call reads the revocations of ann.
+func readsMarker(c call) bool { return c.op == "Load" && c.id == session.MarkerID("ann") }
+
+func signIn(s *session.Session) { s.SetUser("ann") }
+
+// A request that was admitted with a stolen token and held open must not learn
+// the token that the owner got by signing in again.
+func TestRenew_OnlyASignInJoins(t *testing.T) {
+	for name, late := range map[string]func(s *session.Session){
+		"renew":       (*session.Session).Renew,
+		"timeouts":    func(s *session.Session) { s.SetTimeouts(time.Hour, 2*time.Hour) },
+		"other user":  func(s *session.Session) { s.SetUser("bob") },
+		"renew, save": func(s *session.Session) { s.Renew(); _ = s.Save(background) },
+	} {
+		for _, after := range []time.Duration{0, time.Hour} {
+			t.Run(fmt.Sprint(name, " after ", after), func(t *testing.T) {
+				now := newClock()
+				m := newManager(t, memstore.New())
+				m.SetClock(now.Now)
+				a, owner, thief := newApp(t, m), newVisitor(t), bare(t)
+				owner.login(a, "ann")
+				res := thief.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
+					owner.login(a, "ann")
+					now.advance(after)
+					late(s)
+				}, "Cookie", owner.cookies(a))
+				if name == "other user" {
+					require.Equal(t, 200, res.StatusCode) // in a session of bob's own
+					require.Equal(t, "bob", userOf(t, a, res.setCookie(host).String()))
+					return
+				}
+				require.Equal(t, http.StatusConflict, res.StatusCode, res.body)
+				require.Empty(t, res.Header["Set-Cookie"])
+				require.Equal(t, "ann", owner.user(a))
+			})
+		}
+	}
+}
+
+func TestSignIn_JoinsWithinTheGracePeriodOnly(t *testing.T) {
+	for after, status := range map[time.Duration]int{0: 200, 29 * time.Second: 200, 31 * time.Second: http.StatusConflict} {
+		t.Run(after.String(), func(t *testing.T) {
+			now := newClock()
+			m := newManager(t, memstore.New())
+			m.SetClock(now.Now)
+			a, v := newApp(t, m), newVisitor(t)
+			request(v, a, func(s *session.Session) { color.Set(s, "red") })
+			slow := bare(t).do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
+				v.login(a, "ann")
+				now.advance(after)
+				s.SetUser("ann")
+			}, "Cookie", v.cookies(a))
+			require.Equal(t, status, slow.StatusCode, slow.body)
+			if status == 200 {
+				require.Contains(t, v.cookies(a), slow.setCookie(host).Value)
+			} else {
+				require.Empty(t, slow.Header["Set-Cookie"])
+			}
+			require.Equal(t, "ann", v.user(a))
+		})
+	}
+}
+
+// The record is renewed, and then one of the other steps of the sign-in fails.
+func TestSignIn_AFailedStepEndsNoSession(t *testing.T) {
+	down := func(call) error { return errDown }
+	for name, fails := range map[string]func(c call) bool{
+		"marker": readsMarker,
+		"list":   op("List"),
+		"delete": op("Delete"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newHooked()
+			a, v := newApp(t, newManager(t, store, session.WithMaxPerUser(1))), newVisitor(t)
+			newVisitor(t).login(a, "ann") // whom the sign-in ends
+			request(v, a, func(s *session.Session) { color.Set(s, "red") })
+			store.set(func(c call) error {
+				if fails(c) {
+					return down(c)
+				}
+				return c.do()
+			})
+			res := request(v, a, signIn)
+			require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+			store.set(nil)
+			user, _, col := v.see(a)
+			require.Equal(t, "ann red", user+" "+col)
+			require.Equal(t, 200, v.login(a, "ann").StatusCode)
+			require.Len(t, must(a.m.List(background, "ann")), 1)
+		})
+	}
+}
+
+func TestSignIn_UnsettledTokenMeetsTheRevocation(t *testing.T) {
+	for name, c := range map[string]struct {
+		revoke func(m *session.Manager) // before the record is written, after the admission
+		own    bool                     // the request has itself revoked
+		later  time.Duration
+		user   string
+	}{
+		"none":              {func(*session.Manager) {}, false, 0, "ann"},
+		"all":               {func(m *session.Manager) { _, _ = m.RevokeAll(background, "ann") }, false, 0, ""},
+		"all, a day later":  {func(m *session.Manager) { _, _ = m.RevokeAll(background, "ann") }, false, 23 * time.Hour, ""},
+		"by itself":         {func(*session.Manager) {}, true, 0, "ann"},
+		"by itself and all": {func(m *session.Manager) { _, _ = m.RevokeAll(background, "ann") }, true, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, now := newHooked(), newClock()
+			m := newManager(t, store)
+			m.SetClock(now.Now)
+			a, v := newApp(t, m), newVisitor(t)
+			request(v, a, func(s *session.Session) { color.Set(s, "red") })
+			res := v.do(a, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+				if c.own {
+					_, err := m.RevokeAll(r.Context(), "ann")
+					require.NoError(t, err)
+				}
+				now.advance(time.Second)
+				store.once(op("Update"), func(u call) error {
+					c.revoke(m)
+					store.once(readsMarker, func(call) error { return errDown })
+					return u.do()
+				})
+				s.SetUser("ann")
+			})
+			require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+			store.set(nil)
+			now.advance(c.later)
+			require.Equal(t, c.user, v.user(a))
+			if c.user == "" {
+				require.Empty(t, must(m.List(background, "ann")))
+			}
+
+			// While nobody can tell, it is an outage and no sign-out.
+			store.set(func(c call) error {
+				if readsMarker(c) {
+					return errDown
+				}
+				return c.do()
+			})
+			if c.user != "" {
+				require.Equal(t, http.StatusServiceUnavailable, request(v, a, func(s *session.Session) {}).StatusCode)
+				now.advance(24 * time.Hour) // no marker is that old
+				require.Equal(t, c.user, v.user(a))
+			}
+		})
+	}
+}
+
+func TestSignIn_RefusedActsForNobody(t *testing.T) {
+	for name, c := range map[string]struct {
+		hook   func(m *session.Manager, c call) error
+		status int
+		color  string
+	}{
+		"revoked": {func(m *session.Manager, c call) error {
+			if _, err := m.RevokeAll(background, "ann"); err != nil {
+				return err
+			}
+			return c.do()
+		}, 200, "blue"},
+		"store down": {func(*session.Manager, call) error { return errDown }, http.StatusConflict, "red"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newHooked()
+			m := newManager(t, store)
+			a, v := newApp(t, m), newVisitor(t)
+			request(v, a, func(s *session.Session) { color.Set(s, "red") })
+			res := request(v, a, func(s *session.Session) {
+				s.SetUser("ann")
+				store.once(readsMarker, func(u call) error { return c.hook(m, u) })
+				require.Error(t, s.Save(background))
+				s.Discard()
+				require.Equal(t, "", s.User())
+				color.Set(s, "blue")
+			})
+			require.Equal(t, c.status, res.StatusCode, res.body)
+			_, _, col := v.see(a)
+			require.Equal(t, c.color, col)
+		})
+	}
+}
+
+func TestSignIn_MayBeRepeatedInItsRequest(t *testing.T) {
+	for name, fails := range map[string]func(c call) bool{"marker": readsMarker, "record": op("Update")} {
+		for _, other := range []string{"ann", "bob"} {
+			t.Run(name+" "+other, func(t *testing.T) {
+				store := newHooked()
+				a, v := newApp(t, newManager(t, store)), newVisitor(t)
+				request(v, a, func(s *session.Session) { color.Set(s, "red") })
+				res := request(v, a, func(s *session.Session) {
+					s.SetUser("ann")
+					visits.Set(s, 1)
+					store.once(fails, func(call) error { return errDown })
+					require.Error(t, s.Save(background))
+					s.SetUser(other)
+				})
+				require.Equal(t, 200, res.StatusCode, res.body)
+				user, n, col := v.see(a)
+				if other == "ann" {
+					require.Equal(t, "ann 1 red", fmt.Sprint(user, " ", n, " ", col))
+				} else {
+					require.Equal(t, "bob 0 ", fmt.Sprint(user, " ", n, " ", col))
+				}
+				require.Empty(t, must(a.m.List(background, map[string]string{"ann": "bob", "bob": "ann"}[other])))
+				require.Len(t, must(a.m.List(background, other)), 1)
+			})
+		}
+	}
+}
+
+func TestSignIn_SignOutAfterAFailedOne(t *testing.T) {
+	store := newHooked()
+	a, v := newApp(t, newManager(t, store)), newVisitor(t)
+	request(v, a, func(s *session.Session) { color.Set(s, "red") })
+	res := request(v, a, func(s *session.Session) {
+		s.SetUser("ann")
+		store.once(readsMarker, func(call) error { return errDown })
+		require.Error(t, s.Save(background))
+		s.Destroy()
+	})
+	require.Equal(t, 200, res.StatusCode, res.body)
+	require.Negative(t, res.setCookie(host).MaxAge)
+	require.Zero(t, store.Store.(*memstore.Store).Len())
+}
+
+func TestRevokeAll_ThenSignInInTheSameRequest(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		m := newManager(t, store)
+		a, v, other := newApp(t, m), newVisitor(t), newVisitor(t)
+		v.login(a, "ann")
+		other.login(a, "ann")
+		old := v.cookies(a)
+		request(v, a, func(s *session.Session) { color.Set(s, "red") })
+		res := v.do(a, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+			n, err := m.RevokeAll(r.Context(), "ann")
+			require.NoError(t, err)
+			require.Equal(t, 2, n)
+			s.SetUser("ann")
+			visits.Set(s, 1)
+		})
+		require.Equal(t, 200, res.StatusCode, res.body)
+		user, n, col := v.see(a)
+		require.Equal(t, "ann 1 ", fmt.Sprint(user, " ", n, " ", col), "the data of an ended session is gone")
+		require.Equal(t, "", other.user(a))
+		require.Equal(t, "", userOf(t, a, old))
+	})
+}
+
+func TestRevoke_KeepsTheMarkerSmall(t *testing.T) {
+	store, now := newHooked(), newClock()
+	m := newManager(t, store)
+	m.SetClock(now.Now)
+	a := newApp(t, m)
+	revoke := func() session.ID {
+		newVisitor(t).login(a, "ann")
+		now.advance(time.Millisecond)
+		id := must(m.List(background, "ann"))[0].ID
+		require.NoError(t, m.Revoke(background, "ann", id))
+		return id
+	}
+	marker := func() string {
+		rec := must(store.Store.Load(background, session.MarkerID("ann")))
+		return string(rec.Values["revoked"].Data)
+	}
+	var last session.ID
+	for range 200 {
+		last = revoke()
+	}
+	require.Less(t, len(marker()), 5000)
+	require.Contains(t, marker(), last.String())
+
+	// A sign-in under way is refused even if its ID has had to be left out.
+	now.advance(time.Second)
+	store.once(readsMarker, func(c call) error {
+		require.NoError(t, m.Revoke(background, "ann", must(m.List(background, "ann"))[0].ID))
+		for range 100 {
+			now.advance(time.Millisecond)
+			revoke()
+		}
+		return c.do()
+	})
+	res := request(newVisitor(t), a, signIn)
+	require.Equal(t, http.StatusConflict, res.StatusCode)
+	now.advance(time.Millisecond)
+	require.Equal(t, 200, newVisitor(t).login(a, "ann").StatusCode)
+
+	now.advance(25 * time.Hour)
+	last = revoke()
+	require.Equal(t, 1, strings.Count(marker(), "-7"), "those of the day before are left out: %s", marker())
+}
+
+func TestRevokeAll_ByAReplicaWhoseClockIsAhead(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		now := newClock()
+		m, ahead := newManager(t, store), newManager(t, store)
+		m.SetClock(now.Now)
+		ahead.SetClock(func() time.Time { return now.Now().AddDate(1, 0, 0) })
+		_, err := ahead.RevokeAll(background, "ann")
+		require.NoError(t, err)
+		a, v := newApp(t, m), newVisitor(t)
+		require.Equal(t, http.StatusConflict, request(v, a, signIn).StatusCode, "it may have been under way")
+		now.advance(time.Millisecond)
+		v.login(a, "ann")
+
+		// Those under way at the next revocation are refused as ever.
+		_, err = ahead.RevokeAll(background, "ann")
+		require.NoError(t, err)
+		res := request(newVisitor(t), a, func(s *session.Session) {
+			now.advance(time.Millisecond)
+			_, err := m.RevokeAll(background, "ann")
+			require.NoError(t, err)
+			s.SetUser("ann")
+		})
+		require.Equal(t, http.StatusConflict, res.StatusCode)
+		now.advance(time.Millisecond)
+		require.Equal(t, 200, newVisitor(t).login(a, "ann").StatusCode)
+	})
+}
+
+func TestExpired(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		now := newClock()
+		var mu sync.Mutex
+		var events []session.Event
+		m := newManager(t, store, session.WithIdleTimeout(time.Hour), session.WithObserver(func(_ ctxT, e session.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			if e.Name == "expired" {
+				events = append(events, e)
+			}
+		}))
+		m.SetClock(now.Now)
+		a, v := newApp(t, m), newVisitor(t)
+		expired := func(v *visitor, cookies ...string) (is bool) {
+			var res answer
+			res = v.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { is = s.Expired() }, cookies...)
+			require.Equal(t, "Cookie", res.Header.Get("Vary"))
+			return is
+		}
+		require.False(t, expired(v), "a new visitor")
+		require.False(t, expired(bare(t), "Cookie", host+"=forged"), "no token of ours")
+		v.login(a, "ann")
+		id := must(m.List(background, "ann"))[0].ID
+		require.False(t, expired(v))
+		now.advance(time.Hour)
+		require.True(t, expired(v))
+		mu.Lock()
+		require.Equal(t, []session.Event{{Name: "expired", ID: id, User: "ann"}}, events)
+		mu.Unlock()
+		require.NoError(t, store.Delete(background, id))
+		require.True(t, expired(v), "removed by the database")
+		v.login(a, "ann")
+		require.False(t, expired(v), "another session has begun")
+		request(v, a, (*session.Session).Destroy)
+		require.False(t, expired(v), "signed out here")
+	})
+}
+
+func TestLifetimesBeyondThatOfACookie(t *testing.T) {
+	_, err := session.New(memstore.New(), secret, session.WithLifetime(401*24*time.Hour))
+	require.ErrorContains(t, err, "WithLifetime(9624h0m0s): want 1s to 9600h0m0s")
+	a, v := newApp(t, newManager(t, memstore.New(), session.WithLifetime(400*24*time.Hour))), newVisitor(t)
+	res := request(v, a, func(s *session.Session) {
+		s.SetUser("ann")
+		s.SetTimeouts(time.Hour, 401*24*time.Hour)
+	})
+	require.Equal(t, http.StatusInternalServerError, res.StatusCode)
+	require.Equal(t, 400*24*60*60, v.login(a, "ann").setCookie(host).MaxAge)
+}
