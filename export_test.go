@@ -11,6 +11,16 @@ import (
 // SetClock gives a Manager another clock.
 func (m *Manager) SetClock(now func() time.Time) { m.now = now }
 
+// Waiting counts the Updates that have the turn of a key or wait for it.
+func (m *Manager) Waiting() (n int) {
+	m.locks.mu.Lock()
+	defer m.locks.mu.Unlock()
+	for _, t := range m.locks.turns {
+		n += t.users
+	}
+	return n
+}
+
 // MarkerID is where the revocation of a user is kept.
 func MarkerID(user string) ID { return markerID(user) }
 

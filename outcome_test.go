@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -294,6 +295,70 @@ func TestUpdate_AfterASignInElsewhere(t *testing.T) {
 		_, n, _ := v.see(a)
 		require.Equal(t, 1000, n)
 	})
+}
+
+// In the queue of one process an Update is handed the value that the one before
+// it has stored, unless that had another token.
+func TestUpdate_AfterASignInInTheQueue(t *testing.T) {
+	store := newHooked()
+	m := newManager(t, store)
+	a, v, old := newApp(t, m), newVisitor(t), bare(t)
+	v.login(a, "ann")
+	request(v, a, func(s *session.Session) { visits.Set(s, 1) })
+	cookie := v.cookies(a)
+	entered, done := make(chan struct{}), make(chan error)
+	old.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
+		v.login(a, "ann")
+		request(v, a, func(owner *session.Session) {
+			_, err := visits.Update(background, owner, func(int) int {
+				go func() {
+					entered <- struct{}{}
+					_, err := visits.Update(background, s, func(n int) int {
+						if n != 1 {
+							t.Errorf("saw %d, which was stored with another token", n)
+						}
+						return n + 1
+					})
+					done <- err
+				}()
+				<-entered
+				waitForQueue(m)
+				return 1000
+			})
+			require.NoError(t, err)
+		})
+		require.ErrorIs(t, <-done, session.ErrSuperseded)
+	}, "Cookie", cookie)
+}
+
+// waitForQueue returns when an Update waits for another one.
+func waitForQueue(m *session.Manager) {
+	for m.Waiting() < 2 {
+		runtime.Gosched()
+	}
+}
+
+// A repetition is guarded by what was read: another request may have changed it
+// between the reading and the repetition.
+func TestSave_RepetitionIsGuarded(t *testing.T) {
+	store := newHooked()
+	a, v := newApp(t, newManager(t, store)), newVisitor(t)
+	request(v, a, func(s *session.Session) { visits.Set(s, 1); color.Set(s, "red") })
+	res := request(v, a, func(s *session.Session) {
+		visits.Set(s, 100)
+		color.Set(s, "blue")
+		store.once(op("Update"), func(first call) error {
+			store.once(op("Update"), func(again call) error {
+				require.NoError(t, first.do()) // it was only late
+				beside(t, store.Store, first.id, func(n int) int { return n + 1 })
+				return again.do()
+			})
+			return session.ErrUncertain
+		})
+	})
+	require.Equal(t, 200, res.StatusCode, res.body)
+	_, n, col := v.see(a)
+	require.Equal(t, "101 blue", fmt.Sprint(n, " ", col))
 }
 
 // The request's own renewals do not count.

@@ -1,0 +1,140 @@
+package main
+
+// protocol breaks the steps between requests and the record.
+var protocol = []mutation{
+	{
+		"a renewal that joins without a sign-in", "renew.go",
+		"if user == \"\" || found.User != user ||", "if user != \"\" && found.User != user ||",
+		".", "TestRenew_OnlyASignInJoins",
+	},
+	{
+		"a sign-in that joins however late", "renew.go",
+		" || !s.m.now().Before(found.Renewed.Add(grace)) {", " {",
+		".", "TestSignIn_JoinsWithinTheGracePeriodOnly",
+	},
+	{
+		"a failed sign-in that keeps its token", "signin.go",
+		"		return s.leaveUnsettled(ctx, rec, t, since, err)\n", "		return err\n",
+		".", "TestSignIn_AFailedStepEndsNoSession",
+	},
+	{
+		"an unsettled token that is not judged", "admit.go",
+		"if err == nil && t.unsettled != 0 && rec.knows(t.secret) {", "if false {",
+		".", "TestSignIn_UnsettledTokenMeetsTheRevocation",
+	},
+	{
+		"an unsettled token that is judged for ever", "signin.go",
+		"	if m.now().Sub(since) >= markerLife {\n		return nil\n	}\n", "",
+		".", "TestSignIn_UnsettledTokenMeetsTheRevocation",
+	},
+	{
+		"a failed sign-in that acts for the user", "signin.go",
+		"s.rec, s.secret, s.standing = rec, t.secret, unsettled", "s.rec, s.secret, s.standing = rec, t.secret, current",
+		".", "TestSignIn_RefusedActsForNobody",
+	},
+	{
+		"a revoked sign-in that acts for the user", "signin.go",
+		"		if s.rec.id() == rec.ID {\n			s.forget()\n		}\n", "",
+		".", "TestSignIn_RefusedActsForNobody",
+	},
+	{
+		"a sign-in refused by a record that is gone", "save.go",
+		"if s.pend.user == \"\" || !errors.Is(err, ErrNotFound) {", "if true {",
+		".", "TestRevokeAll_ThenSignInInTheSameRequest",
+	},
+	{
+		"an Update that reads past a sign-in of the same user", "admit.go",
+		"	return bytes.Equal(rec.Verifier, before) || bytes.Equal(rec.Verifier, s.rec.Verifier)\n", "	return rec.User == s.rec.User\n",
+		".", "TestUpdate_AfterASignInElsewhere|TestReload",
+	},
+	{
+		"an Update that takes its own renewal for another's", "admit.go",
+		"	return bytes.Equal(rec.Verifier, before) || bytes.Equal(rec.Verifier, s.rec.Verifier)\n", "	return bytes.Equal(rec.Verifier, before)\n",
+		".", "TestUpdate_AfterARenewalOfItsOwn",
+	},
+	{
+		"an Update that is handed another token's value", "update.go",
+		"if !folds && turn.last != nil && bytes.Equal(turn.verifier, rec.Verifier) {", "if !folds && turn.last != nil {",
+		".", "TestUpdate_AfterASignInInTheQueue",
+	},
+	{
+		"an Update that folds into a state that is gone", "update.go",
+		"if is, _ := s.value(name); !s.folds(name) || is.Version != old.Version {", "if false {",
+		".", "TestUpdate_SaveByAnotherGoroutine",
+	},
+	{
+		"an Update that undoes a Reload", "update.go",
+		"if v, _ := rec.valueOf(sw.name); v.Version == old.Version {", "if true {",
+		".", "TestReload_BesideAnUpdate",
+	},
+	{
+		"an Update applied twice after a conflict", "update.go",
+		"	if sent(found) {\n", "	if sw.lost && sent(found) {\n",
+		".", "TestUpdate_AppliedAndAnsweredConflict",
+	},
+	{
+		"a save repeated without looking", "outcome.go",
+		"	return m.completeChange(ctx, rec, ch)\n", "	return m.store.Update(ctx, rec.ID, ch)\n",
+		".", "TestSave_LostReply",
+	},
+	{
+		"a save repeated without a guard", "outcome.go",
+		"		again.If.Versions = ch.versions(found)\n", "",
+		".", "TestSave_RepetitionIsGuarded",
+	},
+	{
+		"an absent key that proves a save not applied", "outcome.go",
+		"if was != 0 && is == was {", "if is == was {",
+		".", "TestSave_LostReply",
+	},
+	{
+		"a save that forgets an unknown outcome", "save.go",
+		"		s.tried(ch, token{})\n", "",
+		".", "TestSave_AgainAfterAnUnknownOutcome",
+	},
+	{
+		"a renewal that forgets an unknown outcome", "renew.go",
+		"		s.tried(ch, next)\n", "",
+		".", "TestSave_AgainAfterAnUnknownOutcome",
+	},
+	{
+		"a write that only one server shows", "outcome.go",
+		"	if c, ok := m.store.(Confirmer); ok {", "	if c, ok := m.store.(Confirmer); ok && false {",
+		".", "TestConfirm",
+	},
+	{
+		"a denied write that only one server shows", "outcome.go",
+		"		if err != nil || !shows(found) {", "		if true {",
+		".", "TestConfirm",
+	},
+	{
+		"a store's call under the lock that readers take", "save.go",
+		"	err := s.m.sendChange(ctx, rec, ch)\n	s.mu.Lock()\n", "	s.mu.Lock()\n	err := s.m.sendChange(ctx, rec, ch)\n",
+		".", "TestCallbacksMayReadTheSession",
+	},
+	{
+		"a marker that grows", "revoke.go",
+		"	r.trim(now)\n", "",
+		".", "TestRevoke_KeepsTheMarkerSmall",
+	},
+	{
+		"a marker that forgets whom it leaves out", "revoke.go",
+		"		r.NotBefore = max(r.NotBefore, at)\n", "",
+		".", "TestRevoke_KeepsTheMarkerSmall",
+	},
+	{
+		"a revocation from a wrong clock that stays", "revoke.go",
+		"	if r.correct(m.now()) {", "	if false {",
+		".", "TestRevokeAll_ByAReplicaWhoseClockIsAhead",
+	},
+	{
+		"an expired session that leaves no trace", "admit.go",
+		"				s.lapsed = true\n", "",
+		".", "TestExpired",
+	},
+	{
+		"a lifetime that no cookie has", "config.go",
+		"c.within(\"WithLifetime\", c.lifetime, time.Second, maxCookieAge)", "c.within(\"WithLifetime\", c.lifetime, time.Second, 10*maxCookieAge)",
+		".", "TestLifetimesBeyondThatOfACookie",
+	},
+}
