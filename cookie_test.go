@@ -39,7 +39,7 @@ func TestCookieAttributes(t *testing.T) {
 		"strict":      {[]session.Option{session.WithSameSite(http.SameSiteStrictMode)}, "__Host-session=; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Strict"},
 		"embedded":    {[]session.Option{session.WithSameSite(http.SameSiteNoneMode), session.WithPartitioned()}, "__Host-session=; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=None; Partitioned"},
 		"browser":     {[]session.Option{session.WithBrowserSession()}, "__Host-session=; Path=/; HttpOnly; Secure; SameSite=Lax"},
-		"long-lived":  {[]session.Option{session.WithLifetime(1000 * 24 * time.Hour)}, "__Host-session=; Path=/; Max-Age=34560000; HttpOnly; Secure; SameSite=Lax"},
+		"long-lived":  {[]session.Option{session.WithLifetime(400 * 24 * time.Hour)}, "__Host-session=; Path=/; Max-Age=34560000; HttpOnly; Secure; SameSite=Lax"},
 		"own name":    {[]session.Option{session.WithCookieName("sid")}, "sid=; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax"},
 		"half a year": {[]session.Option{session.WithLifetime(180 * 24 * time.Hour)}, "__Host-session=; Path=/; Max-Age=15552000; HttpOnly; Secure; SameSite=Lax"},
 	} {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -28,8 +27,10 @@ const (
 // revocation is what a marker holds: the value of its key markerKey. Times are
 // nanoseconds since 1970.
 type revocation struct {
-	NotBefore int64            `json:"notBefore"`       // sign-ins admitted earlier are refused
-	Stamp     string           `json:"stamp,omitempty"` // of the latest RevokeAll or RevokeOthers
+	// NotBefore refuses sign-ins admitted earlier. Each revocation makes it
+	// later, so that a request which knows that of its own revocation can tell
+	// whether another one has come after it.
+	NotBefore int64            `json:"notBefore"`
 	Ended     map[string]int64 `json:"ended,omitempty"` // IDs of revoked sessions, and when
 }
 
@@ -135,14 +136,14 @@ func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session)
 	defer stop.release()
 	now := m.now()
 	marked, err := m.mark(bctx, user, func(r *revocation) {
-		r.NotBefore, r.Stamp = max(r.NotBefore, now.UnixNano()), rand.Text()
+		r.NotBefore = max(r.NotBefore+1, now.UnixNano())
 	})
 	if err != nil {
 		return 0, m.explain(bctx, err)
 	}
 	if by != nil {
 		by.mu.Lock()
-		by.revoked = append(by.revoked, marked)
+		by.revoked = time.Unix(0, marked.NotBefore)
 		by.mu.Unlock()
 	}
 	infos, err := m.list(bctx, user)
@@ -213,26 +214,20 @@ func (m *Manager) putMarker(ctx context.Context, id ID, found *Record, version i
 	return r, m.store.Update(ctx, id, &Change{If: on, Set: set, Expires: expires})
 }
 
-// revocations returns what the session's sign-in asks of a marker: from which
-// time on a revocation refuses it, and the stamps of its own revocations, which
-// do not.
-func (s *Session) revocations() (since time.Time, own []string) {
+// since returns the time from which on a revocation refuses the session's
+// sign-in: its admission, or its own revocation if it came with one.
+func (s *Session) since() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	since = s.admitted
-	for _, r := range s.revoked {
-		own = append(own, r.Stamp)
-		if t := time.Unix(0, r.NotBefore); t.After(since) {
-			since = t
-		}
+	if s.revoked.After(s.admitted) {
+		return s.revoked
 	}
-	return since, own
+	return s.admitted
 }
 
-// checkRevoked refuses a sign-in whose session was revoked, or whose request
-// was admitted before all of the user's were, unless it was that request that
-// did so.
-func (m *Manager) checkRevoked(ctx context.Context, rec *Record, since time.Time, own []string) error {
+// checkRevoked refuses a sign-in whose session was revoked, or all of the
+// user's sessions later than since.
+func (m *Manager) checkRevoked(ctx context.Context, rec *Record, since time.Time) error {
 	marker, err := m.store.Load(ctx, markerID(rec.User))
 	if errors.Is(err, ErrNotFound) {
 		return nil
@@ -244,7 +239,7 @@ func (m *Manager) checkRevoked(ctx context.Context, rec *Record, since time.Time
 	if _, ended := r.Ended[rec.ID.String()]; ended {
 		return ErrRevoked
 	}
-	if slices.Contains(own, r.Stamp) || r.NotBefore <= since.UnixNano() {
+	if r.NotBefore <= since.UnixNano() {
 		return nil
 	}
 	if r.correct(m.now()) {

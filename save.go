@@ -155,8 +155,7 @@ func (s *Session) finishTried(ctx context.Context) error {
 		return err
 	}
 	if s.pend.user != "" {
-		since, _ := s.revocations()
-		t.unsettled = since.UnixNano()
+		t.unsettled = s.since().UnixNano()
 	}
 	return s.adoptTried(rec, t)
 }

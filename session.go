@@ -45,7 +45,7 @@ type Session struct {
 	// These are read and written under mu.
 	cookie   *http.Cookie // the cookie that a commit made, until it is sent
 	taken    bool         // cookie has been handed to the caller, who sends it
-	revoked  []revocation // by this request
+	revoked  time.Time    // the latest revocation by this request
 	accessed bool
 	fields   [2][1]string // backing arrays of header values; see only
 }

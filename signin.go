@@ -12,8 +12,8 @@ import (
 // revocation that came in between, ends the user's sessions beyond the maximum
 // and those of this client that it takes the place of.
 func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error {
-	since, own := s.revocations()
-	err := s.m.checkRevoked(ctx, rec, since, own)
+	since := s.since()
+	err := s.m.checkRevoked(ctx, rec, since)
 	if errors.Is(err, ErrRevoked) {
 		if s.rec.id() == rec.ID {
 			s.forget()
@@ -68,7 +68,7 @@ func (m *Manager) settle(ctx context.Context, rec *Record, t token) error {
 	if m.now().Sub(since) >= markerLife {
 		return nil
 	}
-	err := m.checkRevoked(ctx, rec, since, nil)
+	err := m.checkRevoked(ctx, rec, since)
 	if errors.Is(err, ErrRevoked) {
 		if derr := m.store.Delete(ctx, rec.ID); derr != nil {
 			return derr
