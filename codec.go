@@ -1,28 +1,39 @@
 package session
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 )
 
-// Codec turns the values of keys into bytes and back. It is safe for
-// concurrent use. The bytes need not tell their type: each key has one.
+// Codec encodes and decodes the values of keys. It must be safe for concurrent
+// use. The encoded form need not include the type of the value, because each
+// key has only one type.
+//
+// Set and Update decode each value that a Codec has encoded, and refuse the
+// value if that fails or if they find that it would come back changed.
 type Codec interface {
+	// Encode returns the encoded form of the value that v points to. For a
+	// Key[T], v is a *T, so that a codec can use the methods of *T. If T is a
+	// pointer type, v is a T, which may be nil.
 	Encode(v any) ([]byte, error)
-	// Decode stores what data holds into v, a pointer.
+
+	// Decode decodes data into the value that v points to. For a Key[T], v
+	// is always a *T.
 	Decode(data []byte, v any) error
 }
 
-// jsonCodec is encoding/json, with a short way for what most sessions hold:
-// it spares such a read a tenth of its time.
+// jsonCodec is encoding/json with a fast path for plain strings, which most
+// sessions hold. It saves a tenth of the time of such a read.
 type jsonCodec struct{}
 
 func (jsonCodec) Encode(v any) ([]byte, error) {
-	if text, ok := v.(string); ok && isPlain(text) {
-		data := append(make([]byte, 0, len(text)+2), '"')
-		return append(append(data, text...), '"'), nil
+	if text, ok := v.(*string); ok && isPlain(*text) {
+		data := append(make([]byte, 0, len(*text)+2), '"')
+		return append(append(data, *text...), '"'), nil
 	}
 	return json.Marshal(v)
 }
@@ -61,11 +72,15 @@ var (
 	errSealed  = errors.New("the value is in a form that this version cannot read; deploy the version that wrote it, or Delete the key")
 )
 
-// encode returns v as a value to store, under a version of its own.
+// encode returns the value that v points to in its stored form, with a new
+// version.
 func (m *Manager) encode(v any) (Value, error) {
-	data, err := m.codec.Encode(v)
+	data, err := m.callEncode(v)
 	if err != nil {
 		return Value{}, fmt.Errorf("cannot encode: %w", err)
+	}
+	if err := m.checkRoundTrip(v, data); err != nil {
+		return Value{}, err
 	}
 	if len(data) == 0 {
 		data = []byte{} // nil stands for a damaged one
@@ -73,6 +88,23 @@ func (m *Manager) encode(v any) (Value, error) {
 		data = append([]byte{escape, escapePlain}, data...)
 	}
 	return Value{Data: data, Version: newVersion()}, nil
+}
+
+// callEncode passes the value that v points to to the codec. It turns a panic
+// of the codec into an error, so that the text names the key and the call:
+// encoding/gob panics for a nil pointer.
+func (m *Manager) callEncode(v any) (data []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the codec panicked: %v", r)
+		}
+	}()
+	// encoding/gob cannot encode a pointer to a pointer to a type that
+	// encodes itself, such as *big.Int.
+	if p := reflect.ValueOf(v).Elem(); p.Kind() == reflect.Pointer {
+		v = p.Interface()
+	}
+	return m.codec.Encode(v)
 }
 
 func (m *Manager) decodeValue(val Value, v any) error {
@@ -85,10 +117,19 @@ func (m *Manager) decodeValue(val Value, v any) error {
 	case len(data) > 0 && data[0] == escape:
 		return errSealed
 	}
-	if err := m.codec.Decode(data, v); err != nil {
+	if err := m.callDecode(data, v); err != nil {
 		return fmt.Errorf("cannot decode: %w", err)
 	}
 	return nil
+}
+
+// callDecode passes a copy of data to a codec other than JSON, because such a
+// codec may decode in place, as ciphers do.
+func (m *Manager) callDecode(data []byte, v any) error {
+	if !m.isJSON() {
+		data = bytes.Clone(data)
+	}
+	return m.codec.Decode(data, v)
 }
 
 func (v Value) sealed() bool {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/gorilla/securecookie"
@@ -61,6 +62,23 @@ func signed(r *http.Request) bool {
 	return false
 }
 
+// FuzzIDText checks that an ID accepts only its own text, in either case.
+func FuzzIDText(f *testing.F) {
+	for _, seed := range []string{"", anID.String(), strings.ToUpper(anID.String()), anID.String()[1:], strings.Repeat("-", 36)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var id session.ID
+		err := id.UnmarshalText([]byte(text))
+		parsed, parseErr := session.ParseID(text)
+		require.Equal(t, parseErr, err)
+		require.Equal(t, parsed, id)
+		if err == nil {
+			require.Equal(t, strings.ToLower(text), id.String())
+		}
+	})
+}
+
 // FuzzJSONText holds the default codec's short way for text against
 // encoding/json: the same bytes, the same text, an error where that has one.
 func FuzzJSONText(f *testing.F) {
@@ -71,7 +89,7 @@ func FuzzJSONText(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		data, err := session.JSON.Encode(text)
+		data, err := session.JSON.Encode(&text)
 		require.NoError(t, err)
 		require.Equal(t, must(json.Marshal(text)), data)
 		want, got := "before", "before"

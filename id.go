@@ -43,9 +43,19 @@ func (id ID) String() string {
 // IsZero tells whether id names no record.
 func (id ID) IsZero() bool { return id == ID{} }
 
-// MarshalText returns the same as String, so that a list of devices reads
-// well as JSON.
+// MarshalText implements [encoding.TextMarshaler]. It returns the same text as
+// String, so that an ID is readable in JSON.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts the same text
+// as [ParseID]. If it returns an error, id is unchanged.
+func (id *ID) UnmarshalText(text []byte) error {
+	parsed, err := ParseID(string(text))
+	if err == nil {
+		*id = parsed
+	}
+	return err
+}
 
 // ParseID reads what String wrote. Anything else is an error, which does not
 // repeat the input.

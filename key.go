@@ -18,6 +18,18 @@ import (
 //
 // Keys of one name must have one type; a second one panics. Names are valid
 // UTF-8, not empty and without NUL.
+//
+// T must be a type that the codec can encode and decode. The first use of a
+// key panics if the codec can store no value of T. For JSON these are channels,
+// functions, interfaces with methods such as error, and structs without
+// exported fields or methods for JSON or text.
+//
+// Set and Update refuse a value that Get could not return: one that cannot be
+// encoded or decoded, a string that is not valid UTF-8 if the codec changes it
+// as JSON does, and a non-zero struct inside the value that would come back
+// empty. Unexported fields of other structs are not stored. If T is any, or
+// contains any, JSON returns a float64 for a number and a map[string]any for a
+// struct.
 type Key[T any] string
 
 // Get returns a fresh copy of the value, as loaded at the start of the request
@@ -41,9 +53,9 @@ func (k Key[T]) GetOr(s *Session, def T) T {
 
 // Set stores v with the response. It encodes v now, so that later changes to
 // what v points to change nothing. The last write of a key wins; other keys
-// are left alone.
+// are left alone. Setting a value equal to the stored one is a write too.
 func (k Key[T]) Set(s *Session, v T) {
-	s.set(string(k), reflect.TypeFor[T](), v)
+	s.set(string(k), reflect.TypeFor[T](), &v)
 }
 
 // Delete removes the value with the response.
@@ -83,7 +95,7 @@ func (k Key[T]) Update(ctx context.Context, s *Session, f func(T) T) (T, error) 
 		}
 		result = f(v)
 		var err error
-		encoded, err = s.m.encode(result)
+		encoded, err = s.m.encode(&result)
 		return encoded, err
 	})
 	if err == nil && stored.Version != encoded.Version {
@@ -161,8 +173,9 @@ const maxWatched = 1000
 // typeWatch remembers the type of each key: a key of two types is a fault of
 // the program that otherwise shows as values that come and go.
 type typeWatch struct {
-	seen  sync.Map // name → use
-	count atomic.Int32
+	seen     sync.Map // name → use
+	count    atomic.Int32
+	faithful sync.Map // reflect.Type → bool, see isFaithful
 }
 
 type use struct {
@@ -174,8 +187,8 @@ func (m *Manager) watch(name string, typ reflect.Type) {
 	first, ok := m.types.seen.Load(name)
 	if !ok && m.types.count.Load() < maxWatched {
 		m.types.count.Add(1)
-		if m.cannotCarry(typ) {
-			panic(fmt.Sprintf("session: key %q has type %v, which the codec cannot encode; store plain data (%s)", name, typ, callSite()))
+		if reason := m.cannotStore(typ); reason != "" {
+			panic(fmt.Sprintf("session: key %q has type %v, %s (%s)", name, typ, reason, callSite()))
 		}
 		first, ok = m.types.seen.LoadOrStore(name, use{typ, callSite()})
 	}
@@ -185,13 +198,25 @@ func (m *Manager) watch(name string, typ reflect.Type) {
 	}
 }
 
-func (m *Manager) cannotCarry(typ reflect.Type) bool {
+// cannotStore returns why the codec can store no value of a type, or "".
+func (m *Manager) cannotStore(typ reflect.Type) string {
+	const cannotEncode = "which the codec cannot encode; store plain data"
 	switch typ.Kind() {
 	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
-		return true
+		return cannotEncode
 	}
-	// Other errors may be a type's own opinion of its zero value.
+	if t := deref(typ); m.isJSON() {
+		switch {
+		case t.Kind() == reflect.Interface && t.NumMethod() > 0:
+			return "an interface, which JSON cannot decode; use a concrete type"
+		case t.Kind() == reflect.Struct && isHidden(t) && !hasMethod(t, jsonMethods):
+			return "which has no exported fields for JSON to store; export them or give it MarshalJSON and UnmarshalJSON methods"
+		}
+	}
+	// Any other error may concern only the zero value.
 	var unsupported *json.UnsupportedTypeError
-	_, err := m.codec.Encode(reflect.Zero(typ).Interface())
-	return errors.As(err, &unsupported)
+	if _, err := m.callEncode(reflect.New(typ).Interface()); errors.As(err, &unsupported) {
+		return cannotEncode
+	}
+	return ""
 }

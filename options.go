@@ -132,8 +132,8 @@ func WithTrustedProxies(prefixes ...netip.Prefix) Option {
 	}
 }
 
-// WithCodec encodes values, [encoding/json] by default. Values that another
-// codec wrote are undecodable.
+// WithCodec sets the codec that encodes values. The default is
+// [encoding/json]. The new codec cannot decode values that another codec wrote.
 func WithCodec(codec Codec) Option {
 	return func(c *config) {
 		c.codec = codec
