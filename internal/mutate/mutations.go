@@ -183,4 +183,69 @@ var mutations = []mutation{
 		"	if size > m.maxSize && size > old {", "	if size > m.maxSize && size > old && false {",
 		".", "TestFaultsReplaceThePage",
 	},
+	{
+		"a value that is encoded without its address", "codec.go",
+		"p.Kind() == reflect.Pointer {", "p.IsValid() {",
+		".", "TestSet_ValuesThatComeBack",
+	},
+	{
+		"a pointer that is encoded through a second one", "codec.go",
+		"p.Kind() == reflect.Pointer {", "!p.IsValid() {",
+		".", "TestCodec_Gob",
+	},
+	{
+		"a codec's panic that ends the handler", "codec.go",
+		"		if r := recover(); r != nil {\n", "		if r := any(nil); r != nil {\n",
+		".", "TestCodec_Gob|TestCodec_Panics",
+	},
+	{
+		"a codec that overwrites the stored data", "codec.go",
+		"		data = bytes.Clone(data)\n", "		data = bytes.TrimSpace(data)\n",
+		".", "TestCodec_DecodesInPlace",
+	},
+	{
+		"a value that is stored without a look at its text", "roundtrip.go",
+		"!bytes.Contains(data, escapedRune) {", "!bytes.Contains(nil, escapedRune) {",
+		".", "TestSet_ValuesThatDoNotComeBack",
+	},
+	{
+		"a value that is stored although it cannot be decoded", "roundtrip.go",
+		"	if err := m.callDecode(data, back.Interface()); err != nil {\n", "	if err := m.callDecode(data, back.Interface()); err != nil && false {\n",
+		".", "TestSet_ValuesThatDoNotComeBack",
+	},
+	{
+		"text that comes back changed", "roundtrip.go",
+		"		return errNotUTF8\n", "		return nil\n",
+		".", "TestSet_ValuesThatDoNotComeBack",
+	},
+	{
+		"a refusal of text that comes back", "roundtrip.go",
+		"	case got.notUTF8 < sent.notUTF8 && got.replaced > sent.replaced:\n", "	case sent.notUTF8 > 0:\n",
+		".", "TestSet_ValuesThatComeBack|TestCodec_Gob",
+	},
+	{
+		"a refusal of what a tag leaves out", "roundtrip.go",
+		" || strings.Contains(string(field.Tag), `:\"-\"`) {", " || strings.Contains(string(field.Tag), `:\"--\"`) {",
+		".", "TestSet_ValuesThatComeBack",
+	},
+	{
+		"a struct that comes back empty", "roundtrip.go",
+		"	case got.hidden < sent.hidden:\n", "	case got.hidden < sent.hidden-1000:\n",
+		".", "TestSet_ValuesThatDoNotComeBack",
+	},
+	{
+		"an integer that comes back rounded", "roundtrip.go",
+		"		return errRounded\n", "		return nil\n",
+		".", "TestSet_ValuesThatDoNotComeBack",
+	},
+	{
+		"a key of a type that JSON cannot store", "key.go",
+		"	if t := deref(typ); m.isJSON() {\n", "	if t := deref(typ); m.isJSON() && false {\n",
+		".", "TestKey_TypesThatJSONCannotStore",
+	},
+	{
+		"an ID that JSON cannot read", "id.go",
+		"		*id = parsed\n", "		_ = parsed\n",
+		".", "TestID_Text|TestSet_ValuesThatComeBack",
+	},
 }
