@@ -95,8 +95,14 @@ func WithStoreTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }
 
-// WithMaxSize bounds the encoded data of a session, keys included: 1 to
-// 15 MiB (in bytes), 64 KiB by default. Past it a change is [ErrTooLarge].
+// WithMaxSize sets the maximum size of a session's encoded data, including the
+// names of its keys, in bytes. It must be between 1 and 15 MiB. The default is
+// 64 KiB. A change that makes the data larger than that is [ErrTooLarge].
+//
+// Each request applies the maximum to the data that it has loaded. So n
+// concurrent requests that add different keys can store up to n times the
+// maximum. Such a session can still be read. The next change that makes it
+// grow is refused, and a change that does not make it grow is stored.
 func WithMaxSize(bytes int) Option {
 	return func(c *config) { c.maxSize = bytes }
 }

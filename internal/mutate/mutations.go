@@ -248,4 +248,9 @@ var mutations = []mutation{
 		"		*id = parsed\n", "		_ = parsed\n",
 		".", "TestID_Text|TestSet_ValuesThatComeBack",
 	},
+	{
+		"data above a maximum that cannot shrink", "save.go",
+		"	if size > m.maxSize && size > old {", "	if size > m.maxSize {",
+		".", "TestWithMaxSize_ConcurrentRequests|TestDataMayShrinkBelowALoweredMaximum",
+	},
 }
