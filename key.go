@@ -77,7 +77,8 @@ func (k Key[T]) Pop(s *Session) (T, bool) {
 // and none is applied twice. f may run more than once and has no side effects.
 // A value that cannot be decoded is an error and stays as it is. After a Set,
 // Delete or Clear of the request, or where nothing is stored yet, Update is
-// like Set.
+// like Set. So if the first requests of a visitor without a session overlap,
+// each of them starts a session and only one of their Updates is kept.
 //
 // Errors: [ErrNotFound], the session has ended; [ErrConflict], others kept
 // changing the value until the store timeout; [ErrSuperseded]; [ErrTooLarge];

@@ -164,6 +164,9 @@ func WithLogger(log *slog.Logger) Option {
 // saved; w is as it was before the handler. By default the answer is a line of
 // text with the status of [HTTPStatus], Cache-Control: no-store and where a
 // retry helps Retry-After. The error is logged before.
+//
+// r is the request that Wrap received. Its context has no session of this
+// Manager, so the error handler must not call FromContext.
 func WithErrorHandler(answer func(w http.ResponseWriter, r *http.Request, err error)) Option {
 	return func(c *config) {
 		c.answer = answer
@@ -186,12 +189,17 @@ func WithObserver(f func(context.Context, Event)) Option {
 
 // WithCookieName names the cookie. The default is __Host-session, with a
 // domain or a path __Secure-session, and with [DangerouslyAllowHTTP] session.
+//
+// A deploy that changes the name signs everybody out. This includes a deploy
+// that adds or removes [WithCookieDomain], [WithCookiePath] or
+// [DangerouslyAllowHTTP] while the name is the default one.
 func WithCookieName(name string) Option {
 	return func(c *config) { c.cookie.name = name; c.cookie.named = true }
 }
 
 // WithCookieDomain sends the cookie to a domain and all its subdomains. By
-// default it goes to the very host that set it.
+// default it goes to the very host that set it. The option changes the default
+// name of the cookie, see [WithCookieName].
 func WithCookieDomain(domain string) Option {
 	return func(c *config) {
 		c.cookie.domain = domain
@@ -202,7 +210,8 @@ func WithCookieDomain(domain string) Option {
 }
 
 // WithCookiePath sends the cookie to paths below this one alone; by default
-// it is "/". It is no protection: pages of other paths can still use it.
+// it is "/". It is no protection: pages of other paths can still use it. A path
+// other than "/" changes the default name of the cookie, see [WithCookieName].
 func WithCookiePath(path string) Option {
 	return func(c *config) { c.cookie.path = path }
 }
@@ -211,6 +220,14 @@ func WithCookiePath(path string) Option {
 // [http.SameSiteLaxMode], the default (on following links alone),
 // [http.SameSiteStrictMode] (never) or [http.SameSiteNoneMode] (always; such
 // an app must check the Origin of what changes something).
+//
+// A request that comes without the cookie because of this attribute reads as
+// anonymous. SetUser signs a user in there and can store values with it. Any
+// other change is [ErrCrossSite], because the new cookie would replace the
+// visitor's session. With Lax this concerns forms that another site posts,
+// such as the result of OpenID Connect with response_mode=form_post, of SAML
+// or of 3-D Secure. With Strict it also concerns pages that a visitor reaches
+// by a link on another site.
 func WithSameSite(s http.SameSite) Option {
 	return func(c *config) { c.cookie.sameSite = s }
 }
@@ -230,7 +247,8 @@ func WithBrowserSession() Option {
 
 // DangerouslyAllowHTTP leaves out the cookie's Secure attribute, for a
 // development machine whose browser (Safari) does not accept secure cookies
-// over http://localhost. Anyone on the network can read such a cookie.
+// over http://localhost. Anyone on the network can read such a cookie. The
+// option changes the default name of the cookie, see [WithCookieName].
 func DangerouslyAllowHTTP() Option {
 	return func(c *config) { c.cookie.secure = false }
 }

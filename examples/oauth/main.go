@@ -2,7 +2,8 @@
 // the visitor's return lies in the anonymous session, is taken out once, and only then does SetUser sign in, which
 // gives the session a new token.
 //
-// The default cookie (SameSite=Lax) comes back with the provider's redirect; with SameSiteStrictMode it would not.
+// The default cookie (SameSite=Lax) comes back with the provider's redirect; with SameSiteStrictMode it would not. It does
+// not come back with a form that the provider's page posts (response_mode=form_post): the README says what to do then.
 package main
 
 import (

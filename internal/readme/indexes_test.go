@@ -4,10 +4,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/holdfast-go/session"
 	"github.com/holdfast-go/session/internal/testserver"
 	"github.com/holdfast-go/session/mongostore"
 )
@@ -44,4 +46,34 @@ func TestIndexesByHandAreThoseOfOpen(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, store.Close(t.Context()))
 	require.Equal(t, before, list())
+}
+
+// The count of sessions in docs/indexes.md leaves out the markers of
+// revocations.
+func TestCountByHand_LeavesOutMarkers(t *testing.T) {
+	found := regexp.MustCompile(`countDocuments\((\{.*\})\)`).FindStringSubmatch(read(t, root+"/docs/indexes.md"))
+	require.Len(t, found, 2)
+	now := time.Now().UTC().Format(`{"$date": "2006-01-02T15:04:05.000Z"}`)
+	var filter bson.D
+	require.NoError(t, bson.UnmarshalExtJSON([]byte(strings.ReplaceAll(found[1], "new Date()", now)), false, &filter))
+
+	store, err := mongostore.OpenCollection(t.Context(), testserver.Collection(t))
+	require.NoError(t, err)
+	defer store.Close(t.Context())
+	m, err := session.New(store, "a secret of a test, of 32 bytes.")
+	require.NoError(t, err)
+	s, err := m.Load(t.Context(), nil)
+	require.NoError(t, err)
+	s.SetUser("ann")
+	require.NoError(t, s.Save(t.Context()))
+	_, err = m.RevokeAll(t.Context(), "bob")
+	require.NoError(t, err)
+
+	count := func(filter bson.D) int64 {
+		n, err := store.Collection().CountDocuments(t.Context(), filter)
+		require.NoError(t, err)
+		return n
+	}
+	require.EqualValues(t, 2, count(bson.D{}), "with bob's marker")
+	require.EqualValues(t, 1, count(filter))
 }
