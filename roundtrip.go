@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ var escapedRune = []byte(`\ufffd`)
 
 var (
 	errNotUTF8 = errors.New("a string is not valid UTF-8 and would come back changed; use []byte")
-	errRounded = errors.New("an integer beyond 2^53 in an interface would be rounded; use a concrete type")
+	errRounded = errors.New("a large integer in an interface would be rounded; use a concrete type")
 )
 
 // checkRoundTrip returns an error if the value that v points to cannot be
@@ -40,7 +41,7 @@ func (m *Manager) checkRoundTrip(v any, data []byte) error {
 	// that means the same, such as a time.Time without its monotonic part.
 	sent := findings{methods: m.ownMethods()}
 	sent.add(reflect.ValueOf(v).Elem(), position{})
-	if sent.notUTF8+sent.exact+sent.hidden == 0 {
+	if sent.notUTF8+sent.precise+sent.hidden == 0 {
 		return nil
 	}
 	got := findings{methods: sent.methods}
@@ -48,7 +49,7 @@ func (m *Manager) checkRoundTrip(v any, data []byte) error {
 	switch {
 	case got.notUTF8 < sent.notUTF8 && got.replaced > sent.replaced:
 		return errNotUTF8
-	case got.exact < sent.exact && got.rounded > sent.rounded:
+	case got.precise < sent.precise && got.rounded > sent.rounded:
 		return errRounded
 	case got.hidden < sent.hidden:
 		return fmt.Errorf("a %v has no exported fields and would come back empty; export them or give it MarshalJSON and UnmarshalJSON methods", sent.hiddenType)
@@ -65,16 +66,16 @@ func (m *Manager) isJSON() bool {
 // findings counts the parts of a value that a codec may lose without an
 // error.
 type findings struct {
-	methods    []reflect.Type // types with one of these encode themselves
+	methods    []reflect.Type // a type that implements one of these is not searched
 	notUTF8    int            // strings that are not valid UTF-8
 	replaced   int            // strings with U+FFFD
-	exact      int            // integers beyond 2^53 in an interface
-	rounded    int            // floats beyond 2^53 in an interface
+	precise    int            // integers in an interface that a float64 would round
+	rounded    int            // floats in an interface that are large enough to be rounded
 	hidden     int            // non-zero structs without exported fields
-	hiddenType reflect.Type
+	hiddenType reflect.Type   // type of the last one
 }
 
-// position is where in a value the search is.
+// position describes the part of a value that is being searched.
 type position struct {
 	dynamic  bool // inside an interface
 	embedded bool // an embedded field, whose fields are promoted
@@ -95,12 +96,12 @@ func (f *findings) add(v reflect.Value, at position) {
 	case reflect.String:
 		f.addString(v.String())
 	case reflect.Int, reflect.Int64:
-		if n := v.Int(); at.dynamic && (n > 1<<53 || n < -1<<53) {
-			f.exact++
+		if at.dynamic && isPrecise(uint64(max(v.Int(), -v.Int()))) {
+			f.precise++
 		}
 	case reflect.Uint, reflect.Uint64, reflect.Uintptr:
-		if at.dynamic && v.Uint() > 1<<53 {
-			f.exact++
+		if at.dynamic && isPrecise(v.Uint()) {
+			f.precise++
 		}
 	case reflect.Float64:
 		if at.dynamic && math.Abs(v.Float()) >= 1<<53 {
@@ -113,7 +114,7 @@ func (f *findings) add(v reflect.Value, at position) {
 		in.embedded = at.embedded
 		f.add(v.Elem(), in)
 	case reflect.Slice, reflect.Array:
-		if k := v.Type().Elem().Kind(); k == reflect.Uint8 {
+		if v.Type().Elem().Kind() == reflect.Uint8 {
 			return
 		}
 		for i := range v.Len() {
@@ -128,6 +129,9 @@ func (f *findings) add(v reflect.Value, at position) {
 		f.addStruct(v, at)
 	}
 }
+
+// isPrecise reports whether n has more significant bits than a float64 holds.
+func isPrecise(n uint64) bool { return bits.Len64(n)-bits.TrailingZeros64(n) > 53 }
 
 func (f *findings) addString(s string) {
 	switch {
@@ -154,9 +158,9 @@ func (f *findings) addStruct(v reflect.Value, at position) {
 	}
 }
 
-// isHidden reports whether a struct has fields but exports none of them,
-// neither itself nor through an embedded struct.
-func isHidden(t reflect.Type) bool { return t.NumField() > 0 && !exports(t, 0) }
+// isHidden reports whether a struct has content but no exported field, neither
+// its own nor one of an embedded struct.
+func isHidden(t reflect.Type) bool { return t.Size() > 0 && !exports(t, 0) }
 
 func exports(t reflect.Type, depth int) bool {
 	for i := range t.NumField() {
@@ -207,8 +211,8 @@ func hasMethod(t reflect.Type, interfaces []reflect.Type) bool {
 }
 
 // isFaithful reports whether encoding/json decodes every value of t that it
-// encodes, and changes only strings that are not valid UTF-8. It errs on the
-// side of false.
+// encodes, and changes only strings that are not valid UTF-8. It returns false
+// for types that it does not know.
 func (w *typeWatch) isFaithful(t reflect.Type) bool {
 	if known, ok := w.faithful.Load(t); ok {
 		return known.(bool)
@@ -218,8 +222,8 @@ func (w *typeWatch) isFaithful(t reflect.Type) bool {
 	return is
 }
 
-// faithful is isFaithful. A type that contains itself is not: encoding/json
-// decodes only 10,000 levels.
+// faithful is isFaithful without the cache. It returns false for a type that
+// contains itself, because encoding/json decodes at most 10,000 levels.
 func faithful(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if is, ok := seen[t]; ok {
 		return is

@@ -167,6 +167,13 @@ type (
 		Name string
 		N    atomic.Int64
 	}
+	noContent struct{ _ [0]func() }
+	token     struct {
+		AccessToken string
+		Expiry      time.Time `json:",omitzero"`
+		Extra       map[string]any
+		raw         any
+	}
 	shape3 interface{ Sides() int }
 	square struct{ Side int }
 )
@@ -216,6 +223,7 @@ func countedValue(n int64) *tallied {
 var (
 	anID     = must(session.ParseID("0198f2a4-7c1e-7d3b-9a52-0c5de1f1a2b3"))
 	aTime    = time.Now()
+	aDay     = time.Date(2030, 1, 2, 0, 0, 0, 0, time.UTC)
 	errStock = errors.New("out of stock")
 	aName    = "ann"
 	pName    = &aName
@@ -288,6 +296,11 @@ func TestSet_ValuesThatComeBack(t *testing.T) {
 		"fields with a tag":            keptAs(omitted{Name: "ann", Note: notUTF8, Hidden: hidden{1}, Err: errStock}, omitted{Name: "ann"}),
 		"a nil interface in a struct":  kept(optional{Name: "ann"}),
 		"any text":                     kept[any]("a"),
+		"a large even number in any":   keptAs[any](int64(1)<<60, float64(1<<60)),
+		"a large float in any":         kept[any](1e300),
+		"a struct with no content":     kept(noContent{}),
+		"an OAuth token":               keptAs(&token{"a", aDay, map[string]any{"n": 1e18}, "b"}, &token{"a", aDay, map[string]any{"n": 1e18}, nil}),
+		"HTTP fields":                  kept(http.Header{"A": {"b"}}),
 		"any nil":                      kept[any](nil),
 		"any number":                   keptAs[any](7, 7.0),
 		"any object":                   kept(map[string]any{"a": []any{"b", nil, true, 1.5}, "c": map[string]any{}}),
@@ -336,8 +349,8 @@ func TestSet_ValuesThatDoNotComeBack(t *testing.T) {
 		"a counter":                    refused(countedValue(7), "atomic.Int64 "+empty),
 		"hidden structs in a slice":    refused([]hidden{{1}}, "session_test.hidden "+empty),
 		"big.Int in a map":             refused(map[string]big.Int{"a": *bigInt()}, decode),
-		"a number too exact for any":   refused[any](tooExact, "in an interface would be rounded"),
-		"a number too exact for a map": refused(map[string]any{"id": uint64(math.MaxUint64)}, "in an interface would be rounded"),
+		"a number too exact for any":   refused[any](tooExact, "a large integer in an interface would be rounded; use a concrete type"),
+		"a number too exact for a map": refused(map[string]any{"id": uint64(math.MaxUint64)}, "a large integer in an interface would be rounded; use a concrete type"),
 		"a type that is only encoded":  refused(oneWay{"a"}, decode),
 		"an embedded pointer":          refused(promotedPointer{&withName{"ann"}, 30}, decode),
 	} {

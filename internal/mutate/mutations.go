@@ -253,4 +253,14 @@ var mutations = []mutation{
 		"	if size > m.maxSize && size > old {", "	if size > m.maxSize {",
 		".", "TestWithMaxSize_ConcurrentRequests|TestDataMayShrinkBelowALoweredMaximum",
 	},
+	{
+		"a refusal of an integer that is not rounded", "roundtrip.go",
+		"bits.Len64(n)-bits.TrailingZeros64(n) > 53", "bits.Len64(n) > 53",
+		".", "TestSet_ValuesThatComeBack",
+	},
+	{
+		"a refusal of a struct with a locked mutex", "roundtrip.go",
+		" && !hasMethod(t, lockMethods) {", " {",
+		".", "TestSet_ValuesThatComeBack",
+	},
 }
