@@ -59,9 +59,9 @@ func isPlain[T string | []byte](text T) bool {
 	return true
 }
 
-// A stored value begins with 0xFF only where a second byte says what follows:
-// 0x00 a plain value that itself begins with 0xFF, as gob's may. The others
-// are kept for values that this version cannot read, encrypted ones first.
+// A stored value begins with 0xFF only if its second byte names its form: 0x00
+// is a plain value that itself begins with 0xFF, as gob's may, and 0x01 an
+// encrypted one. A later version may add others.
 const (
 	escape      = 0xFF
 	escapePlain = 0x00
@@ -69,7 +69,7 @@ const (
 
 var (
 	errDamaged = errors.New("what is stored is not a value")
-	errSealed  = errors.New("the value is in a form that this version cannot read; deploy the version that wrote it, or Delete the key")
+	errSealed  = errors.New("the value is encrypted with another secret or has a form that this version cannot read; accept that secret (WithAcceptedSecrets) or deploy the version that wrote it, or Delete the key")
 )
 
 // encode returns the value that v points to in its stored form, with a new
@@ -107,7 +107,13 @@ func (m *Manager) callEncode(v any) (data []byte, err error) {
 	return m.codec.Encode(v)
 }
 
-func (m *Manager) decodeValue(val Value, v any) error {
+// decodeValue decodes a value that is stored in a record, or pending, into the
+// value that v points to.
+func (m *Manager) decodeValue(record ID, name string, val Value, v any) error {
+	val, err := m.reveal(record, name, val)
+	if err != nil {
+		return err
+	}
 	data := val.Data
 	switch {
 	case data == nil:
@@ -130,10 +136,6 @@ func (m *Manager) callDecode(data []byte, v any) error {
 		data = bytes.Clone(data)
 	}
 	return m.codec.Decode(data, v)
-}
-
-func (v Value) sealed() bool {
-	return len(v.Data) > 0 && v.Data[0] == escape && (len(v.Data) == 1 || v.Data[1] != escapePlain)
 }
 
 // newVersion returns 63 random bits, never 0, which stands for an absent key.

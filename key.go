@@ -87,10 +87,10 @@ func (k Key[T]) Pop(s *Session) (T, bool) {
 func (k Key[T]) Update(ctx context.Context, s *Session, f func(T) T) (T, error) {
 	var result, zero T
 	var encoded Value
-	stored, err := s.update(ctx, string(k), reflect.TypeFor[T](), func(old Value, present bool) (Value, error) {
+	stored, err := s.update(ctx, string(k), reflect.TypeFor[T](), func(record ID, old Value, present bool) (Value, error) {
 		var v T
 		if present {
-			if err := s.m.decodeValue(old, &v); err != nil {
+			if err := s.m.decodeValue(record, string(k), old, &v); err != nil {
 				return Value{}, err
 			}
 		}
@@ -102,7 +102,7 @@ func (k Key[T]) Update(ctx context.Context, s *Session, f func(T) T) (T, error) 
 	if err == nil && stored.Version != encoded.Version {
 		// An earlier run of f was stored after all, when its reply was lost.
 		result = zero
-		err = s.m.decodeValue(stored, &result)
+		err = s.m.decodeValue(ID{}, string(k), stored, &result)
 	}
 	if err != nil {
 		return zero, err
@@ -115,17 +115,14 @@ func (s *Session) get(name string, typ reflect.Type, v any) bool {
 	s.mu.Lock()
 	s.accessed = true
 	val, ok := s.value(name)
-	id := s.rec.id()
+	id := s.target().id()
 	s.mu.Unlock()
 	if !ok {
 		return false
 	}
-	err := s.m.decodeValue(val, v)
+	err := s.m.decodeValue(id, name, val, v)
 	if err == nil {
 		return true
-	}
-	if errors.Is(err, errSealed) {
-		s.change(name, typ, func(*pending) error { return err })
 	}
 	s.m.log.WarnContext(s.context(), "session: a value is taken for absent",
 		"key", name, "type", typ.String(), "error", err, "session", id)

@@ -29,6 +29,7 @@ type config struct {
 	answer     func(http.ResponseWriter, *http.Request, error)
 	observe    func(context.Context, Event)
 	cookie     cookieConfig
+	encryption bool
 	now        func() time.Time
 	faults     []error
 }
@@ -147,6 +148,20 @@ func WithCodec(codec Codec) Option {
 			c.fault("WithCodec(nil): leave the option out for JSON")
 		}
 	}
+}
+
+// WithEncryption encrypts each value with AES-256-GCM before it reaches the
+// store, with a key that is derived from the secret of [New] and the session's
+// ID. User names, the names of keys, times and client information are not
+// encrypted. A value grows by 34 bytes.
+//
+// The option governs writing only, so that it can be switched on and off while
+// the app runs: plain values stay readable and are encrypted when they are next
+// written, or at the next sign-in. A value that an accepted secret has encrypted
+// is encrypted anew at the next sign-in. Whoever loses the secrets loses the
+// values.
+func WithEncryption() Option {
+	return func(c *config) { c.encryption = true }
 }
 
 // WithLogger sets where faults are logged, [slog.Default] by default. No log

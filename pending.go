@@ -1,7 +1,6 @@
 package session
 
 import (
-	"maps"
 	"time"
 )
 
@@ -125,7 +124,7 @@ func (s *Session) put(name string, val Value) error {
 	if err := checkName("key", name); err != nil {
 		return err
 	}
-	if old, ok := s.value(name); ok && old.sealed() && val.Version != 0 {
+	if old, ok := s.value(name); ok && s.m.sealed(old) && val.Version != 0 {
 		return errSealed
 	}
 	if s.pend.values == nil {
@@ -135,17 +134,21 @@ func (s *Session) put(name string, val Value) error {
 	return nil
 }
 
-// data returns the pending changes of values.
-func (s *Session) data() *Change {
+// data returns the pending changes of values, for a record of that ID.
+func (s *Session) data(record ID) *Change {
 	ch := &Change{Replace: s.pend.cleared > 0, Set: s.pend.values}
 	for name, v := range s.pend.values {
 		if v.Version == 0 && !ch.Replace {
 			ch.Unset = append(ch.Unset, name)
 		}
 	}
-	if len(ch.Unset) > 0 || ch.Replace {
-		ch.Set = maps.Clone(ch.Set)
-		maps.DeleteFunc(ch.Set, func(_ string, v Value) bool { return v.Version == 0 })
+	if len(ch.Unset) > 0 || ch.Replace || s.m.encryption {
+		ch.Set = make(map[string]Value, len(s.pend.values))
+		for name, v := range s.pend.values {
+			if v.Version != 0 {
+				ch.Set[name] = s.m.protect(record, name, v)
+			}
+		}
 	}
 	return ch
 }

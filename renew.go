@@ -16,7 +16,10 @@ func (s *Session) renew(ctx context.Context) (*Record, token, error) {
 	rec, salt := s.rec, make([]byte, 16)
 	rand.Read(salt)
 	next := token{id: rec.ID, secret: s.m.keys[0].renewed(s.secret, rec.ID, salt)}
-	ch := s.data()
+	ch := s.data(rec.ID)
+	if s.pend.user != "" {
+		s.encryptAgain(ch, rec)
+	}
 	ch.refresh(s.nextInfo(rec.Info))
 	ch.If.Verifier = s.secret.verifier()
 	ch.Verifier, ch.Salt, ch.Renewed = next.secret.verifier(), salt, milli(s.m.now())
@@ -65,6 +68,7 @@ func (s *Session) sendRenewal(ctx context.Context, ch *Change, next token) (*Rec
 		case !pause(ctx, try, time.Second):
 			return nil, token{}, err
 		}
+		ch.dropChanged(found)
 	}
 }
 
@@ -84,7 +88,7 @@ func (s *Session) join(ctx context.Context, found *Record) (*Record, token, erro
 		if !found.knows(next.secret) {
 			continue
 		}
-		ch := s.data()
+		ch := s.data(found.ID)
 		if s.pend.limits != nil {
 			info := found.Info
 			s.limit(&info)

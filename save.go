@@ -112,7 +112,7 @@ func (s *Session) adopt(rec *Record, t token) error {
 // save writes the changed keys. The last write of a key wins, and a record that
 // is gone stays gone.
 func (s *Session) save(ctx context.Context, rec *Record) (*Record, token, error) {
-	ch := s.data()
+	ch := s.data(rec.ID)
 	if len(ch.Set)+len(ch.Unset) == 0 && !ch.Replace {
 		return rec, token{secret: s.secret}, nil // finishTried has stored all
 	}
@@ -207,6 +207,9 @@ func (s *Session) checkSize() error {
 		}
 		if v.Version != 0 {
 			size += len(name) + len(v.Data)
+			if s.m.encryption {
+				size += encryptionOverhead
+			}
 		}
 	}
 	return s.m.checkSize(old, size)

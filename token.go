@@ -38,8 +38,9 @@ func (s secret) verifier() []byte {
 
 // keys are derived from one configured secret, one key for each purpose.
 type keys struct {
-	cookies *securecookie.SecureCookie
-	renewal []byte
+	cookies    *securecookie.SecureCookie
+	renewal    []byte
+	encryption encryptionKey
 }
 
 func deriveKeys(master string) (keys, error) {
@@ -60,5 +61,5 @@ func deriveKeys(master string) (keys, error) {
 	// The record decides when a session ends, not the cookie's timestamp:
 	// two clocks for one question drift apart.
 	sc := securecookie.New(derive("sign"), nil).SetSerializer(securecookie.NopEncoder{}).MaxAge(0)
-	return keys{cookies: sc, renewal: derive("renew")}, nil
+	return keys{cookies: sc, renewal: derive("renew"), encryption: newEncryptionKey(master)}, nil
 }

@@ -11,7 +11,7 @@ import (
 
 // update is Key.Update: it compares and swaps the version of one value, and
 // returns what it stored. A key that this request has pending is swapped there.
-func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f func(Value, bool) (Value, error)) (Value, error) {
+func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f func(record ID, old Value, present bool) (Value, error)) (Value, error) {
 	s.m.watch(name, typ)
 	if err := checkName("key", name); err != nil {
 		return Value{}, misuse(keyText(name, typ), err)
@@ -29,8 +29,8 @@ func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f f
 		return Value{}, s.m.explain(ctx, errors.New("other Updates of the key are still waiting for it"))
 	}
 	defer turn.release()
-	sw := swap{name: name, turn: turn, f: func(v Value, ok bool) (Value, error) {
-		next, err := f(v, ok)
+	sw := swap{name: name, turn: turn, f: func(record ID, old Value, present bool) (Value, error) {
+		next, err := f(record, old, present)
 		if err != nil {
 			err = misuse(keyText(name, typ), err)
 		}
@@ -52,8 +52,8 @@ func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f f
 type swap struct {
 	name string
 	turn *keyTurn
-	f    func(Value, bool) (Value, error)
-	sent []Value // by the tries so far
+	f    func(record ID, old Value, present bool) (Value, error)
+	sent []Value // by the tries so far, before they were encrypted
 	lost bool    // the reply to one of them
 }
 
@@ -82,17 +82,18 @@ func (s *Session) compare(ctx context.Context, sw *swap) (Value, error) {
 	}
 	s.unlock()
 
-	next, err := sw.f(old, present)
+	next, err := sw.f(rec.id(), old, present)
 	if err != nil {
 		return Value{}, err
 	}
 	if folds {
 		return next, s.fold(sw.name, old, next)
 	}
-	if err := s.checkGrowth(rec, sw.name, old, next); err != nil {
+	stored := s.m.protect(rec.ID, sw.name, next)
+	if err := s.checkGrowth(rec, sw.name, old, stored); err != nil {
 		return Value{}, err
 	}
-	ch := &Change{If: Guard{Versions: map[string]int64{sw.name: old.Version}}, Set: map[string]Value{sw.name: next}}
+	ch := &Change{If: Guard{Versions: map[string]int64{sw.name: old.Version}}, Set: map[string]Value{sw.name: stored}}
 	err = s.m.store.Update(ctx, rec.ID, ch)
 	if isLost(err) {
 		sw.sent = append(sw.sent, next)
@@ -100,7 +101,7 @@ func (s *Session) compare(ctx context.Context, sw *swap) (Value, error) {
 		return s.readBackUpdate(ctx, rec.ID, verifier, old, sw, err)
 	}
 	if err == nil {
-		s.remember(rec.ID, sw, old, next)
+		s.remember(rec.ID, sw, old, stored)
 	}
 	return next, err
 }
@@ -113,9 +114,11 @@ func (s *Session) compare(ctx context.Context, sw *swap) (Value, error) {
 // again, to a server that does not recognize the repetition, gets that reply.
 func (s *Session) readBackUpdate(ctx context.Context, id ID, verifier []byte, old Value, sw *swap, why error) (Value, error) {
 	var is Value
+	var try int
 	sent := func(found *Record) bool {
 		is = found.Values[sw.name]
-		return slices.ContainsFunc(sw.sent, func(v Value) bool { return v.Version == is.Version })
+		try = slices.IndexFunc(sw.sent, func(v Value) bool { return v.Version == is.Version })
+		return try >= 0
 	}
 	found, err := s.m.readBack(ctx, id, sw.lost, sent)
 	if err != nil {
@@ -126,7 +129,7 @@ func (s *Session) readBackUpdate(ctx context.Context, id ID, verifier []byte, ol
 	}
 	if sent(found) {
 		s.remember(id, sw, old, is)
-		return is, nil
+		return sw.sent[try], nil
 	}
 	s.lock()
 	owned := s.owns(found, verifier)

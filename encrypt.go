@@ -1,0 +1,170 @@
+package session
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"sync"
+)
+
+// An encrypted value is
+//
+//	0xFF 0x01 ‖ key ID (4) ‖ nonce (12) ‖ AES-256-GCM ciphertext ‖ tag (16)
+//
+// The key follows from the secret and the record's ID, so that each record has
+// its own and a random nonce does not repeat in practice. The additional data
+// is everything before the nonce, and the name of the value's key. A value that
+// is moved to another record or another key therefore fails authentication.
+const (
+	escapeEncrypted    = 0x01
+	keyIDSize          = 4
+	headerSize         = 2 + keyIDSize
+	nonceSize          = 12
+	tagSize            = 16
+	encryptionOverhead = headerSize + nonceSize + tagSize // bytes
+)
+
+var errForged = errors.New("the value fails authentication: it was changed, or belongs to another key or session")
+
+// encryptionKey is what one secret encrypts values with.
+type encryptionKey struct {
+	id   [keyIDSize]byte // tells secrets apart
+	macs *sync.Pool      // of hash.Hash, keyed with HKDF-Extract(secret)
+}
+
+func newEncryptionKey(secret string) encryptionKey {
+	// The only error of these functions is an output beyond 255 hashes.
+	id, _ := hkdf.Key(sha256.New, []byte(secret), nil, "holdfast session: encryption id", keyIDSize)
+	extracted, _ := hkdf.Extract(sha256.New, []byte(secret), nil)
+	return encryptionKey{
+		id:   [keyIDSize]byte(id),
+		macs: &sync.Pool{New: func() any { return hmac.New(sha256.New, extracted) }},
+	}
+}
+
+// of derives the key of one record. It is HKDF-Expand (RFC 5869, section 2.3)
+// with the record's ID in its info. One hash of output needs one HMAC, which
+// the pool spares from hashing the secret again: crypto/hkdf takes four times
+// as long and 16 allocations.
+func (k encryptionKey) of(record ID) (key [sha256.Size]byte) {
+	mac := k.macs.Get().(hash.Hash)
+	defer k.macs.Put(mac)
+	mac.Reset()
+	mac.Write(append(append([]byte("holdfast session: encrypt"), record[:]...), 1))
+	mac.Sum(key[:0])
+	return key
+}
+
+func (k encryptionKey) cipher(record ID) cipher.AEAD {
+	key := k.of(record)
+	// A key of 32 bytes and a block of 16 are what these functions accept.
+	block, _ := aes.NewCipher(key[:])
+	aead, _ := cipher.NewGCM(block)
+	return aead
+}
+
+func (k encryptionKey) encrypt(record ID, name string, plain []byte) []byte {
+	data := make([]byte, headerSize+nonceSize, encryptionOverhead+len(plain))
+	copy(data, append([]byte{escape, escapeEncrypted}, k.id[:]...))
+	nonce := data[headerSize:]
+	rand.Read(nonce)
+	return k.cipher(record).Seal(data, nonce, plain, append(data[:headerSize:headerSize], name...))
+}
+
+func (k encryptionKey) decrypt(record ID, name string, data []byte) ([]byte, error) {
+	header, sealed := data[:headerSize:headerSize], data[headerSize+nonceSize:]
+	nonce := data[headerSize : headerSize+nonceSize]
+	// The result is never nil, which stands for a damaged value.
+	return k.cipher(record).Open(make([]byte, 0, len(sealed)), nonce, sealed, append(header, name...))
+}
+
+func (v Value) isEncrypted() bool {
+	return len(v.Data) >= encryptionOverhead && v.Data[0] == escape && v.Data[1] == escapeEncrypted
+}
+
+// encrypts reports whether v was encrypted with k.
+func (k encryptionKey) encrypts(v Value) bool {
+	return v.isEncrypted() && bytes.Equal(v.Data[2:headerSize], k.id[:])
+}
+
+// protect returns a value in the form in which a record stores it.
+func (m *Manager) protect(record ID, name string, v Value) Value {
+	if m.encryption {
+		v.Data = m.keys[0].encryption.encrypt(record, name, v.Data)
+	}
+	return v
+}
+
+// reveal returns a stored value as it was before protect. It decrypts whether or
+// not values are encrypted now, and with all accepted secrets.
+func (m *Manager) reveal(record ID, name string, v Value) (Value, error) {
+	if !v.isEncrypted() {
+		return v, nil
+	}
+	err := errSealed
+	for i := range m.keys {
+		k := m.keys[i].encryption
+		if !k.encrypts(v) {
+			continue
+		}
+		plain, derr := k.decrypt(record, name, v.Data)
+		if derr == nil {
+			v.Data = plain
+			return v, nil
+		}
+		err = errForged
+	}
+	return v, err
+}
+
+// sealed reports whether this version and these secrets cannot read a value that
+// another deploy may still be able to read.
+func (m *Manager) sealed(v Value) bool {
+	if v.isEncrypted() {
+		for i := range m.keys {
+			if m.keys[i].encryption.encrypts(v) {
+				return false
+			}
+		}
+		return true
+	}
+	return len(v.Data) > 0 && v.Data[0] == escape && (len(v.Data) == 1 || v.Data[1] != escapePlain)
+}
+
+// encryptAgain adds to a sign-in's change the stored values that are not
+// encrypted with the current secret. Each is guarded by its version, so that a
+// concurrent write of it is not lost; see Change.dropChanged.
+func (s *Session) encryptAgain(ch *Change, rec *Record) {
+	if !s.m.encryption || ch.Replace {
+		return
+	}
+	ch.If.Versions = make(map[string]int64)
+	for name, v := range rec.Values {
+		if _, pending := s.pend.values[name]; pending || s.m.keys[0].encryption.encrypts(v) {
+			continue
+		}
+		plain, err := s.m.reveal(rec.ID, name, v)
+		if err != nil || plain.Data == nil || s.m.sealed(plain) {
+			continue // it stays as it is
+		}
+		plain.Version = newVersion()
+		ch.Set[name] = s.m.protect(rec.ID, name, plain)
+		ch.If.Versions[name] = v.Version
+	}
+}
+
+// dropChanged leaves out the values that another request has written since.
+func (ch *Change) dropChanged(found *Record) {
+	for name, version := range ch.If.Versions {
+		if found.Values[name].Version != version {
+			delete(ch.If.Versions, name)
+			delete(ch.Set, name)
+		}
+	}
+}
