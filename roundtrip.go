@@ -16,8 +16,8 @@ import (
 	"unicode/utf8"
 )
 
-// escapedRune is what encoding/json writes in place of a byte that is not
-// valid UTF-8. A valid U+FFFD is written unescaped.
+// escapedRune is the escape that encoding/json writes for a byte that is not
+// valid UTF-8. It writes a valid U+FFFD unescaped.
 var escapedRune = []byte(`\ufffd`)
 
 var (
