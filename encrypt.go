@@ -74,14 +74,17 @@ func (k encryptionKey) encrypt(record ID, name string, plain []byte) []byte {
 	copy(data, append([]byte{escape, escapeEncrypted}, k.id[:]...))
 	nonce := data[headerSize:]
 	rand.Read(nonce)
-	return k.cipher(record).Seal(data, nonce, plain, append(data[:headerSize:headerSize], name...))
+	return k.cipher(record).Seal(data, nonce, plain, additionalData(data, name))
 }
 
 func (k encryptionKey) decrypt(record ID, name string, data []byte) ([]byte, error) {
-	header, sealed := data[:headerSize:headerSize], data[headerSize+nonceSize:]
-	nonce := data[headerSize : headerSize+nonceSize]
+	nonce, sealed := data[headerSize:headerSize+nonceSize], data[headerSize+nonceSize:]
 	// The result is never nil, which stands for a damaged value.
-	return k.cipher(record).Open(make([]byte, 0, len(sealed)), nonce, sealed, append(header, name...))
+	return k.cipher(record).Open(make([]byte, 0, len(sealed)), nonce, sealed, additionalData(data, name))
+}
+
+func additionalData(data []byte, name string) []byte {
+	return append(data[:headerSize:headerSize], name...)
 }
 
 func (v Value) isEncrypted() bool {
@@ -126,13 +129,10 @@ func (m *Manager) reveal(record ID, name string, v Value) (Value, error) {
 // sealed reports whether this version and these secrets cannot read a value that
 // another deploy may still be able to read.
 func (m *Manager) sealed(v Value) bool {
-	if v.isEncrypted() {
-		for i := range m.keys {
-			if m.keys[i].encryption.encrypts(v) {
-				return false
-			}
+	for i := range m.keys {
+		if m.keys[i].encryption.encrypts(v) {
+			return false
 		}
-		return true
 	}
 	return len(v.Data) > 0 && v.Data[0] == escape && (len(v.Data) == 1 || v.Data[1] != escapePlain)
 }

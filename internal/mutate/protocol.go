@@ -138,3 +138,57 @@ var protocol = []mutation{
 		".", "TestLifetimesBeyondThatOfACookie",
 	},
 }
+
+// encryption breaks what protects values from whoever has the database.
+var encryption = []mutation{
+	{
+		"a value that may be moved to another key", "encrypt.go",
+		"	return append(data[:headerSize:headerSize], name...)\n", "	return data[:headerSize]\n",
+		".", "TestWithEncryption_Forgery",
+	},
+	{
+		"no additional data at all", "encrypt.go",
+		"	return append(data[:headerSize:headerSize], name...)\n", "	return nil\n",
+		".", "TestWithEncryption_Forgery",
+	},
+	{
+		"one key for all records", "encrypt.go",
+		"mac.Write(append(append([]byte(\"holdfast session: encrypt\"), record[:]...), 1))", "mac.Write(append([]byte(\"holdfast session: encrypt\"), 1))",
+		".", "TestWithEncryption_Forgery|TestWithEncryption_Format",
+	},
+	{
+		"a constant nonce", "encrypt.go",
+		"	rand.Read(nonce)\n", "	rand.Read(nil)\n",
+		".", "TestWithEncryption_Format",
+	},
+	{
+		"an accepted secret that does not decrypt", "encrypt.go",
+		"	err := errSealed\n	for i := range m.keys {\n", "	err := errSealed\n	for i := range m.keys[:1] {\n",
+		".", "TestWithEncryption_RotationOfTheSecret",
+	},
+	{
+		"a value encrypted anew over a concurrent write", "encrypt.go",
+		"		ch.If.Versions[name] = v.Version\n", "",
+		".", "TestWithEncryption_SignInBesideAWrite",
+	},
+	{
+		"a sign-in that leaves plain values", "renew.go",
+		"		s.encryptAgain(ch, rec)\n", "",
+		".", "TestWithEncryption_SwitchedOnAndOff",
+	},
+	{
+		"a value that is overwritten without being read", "pending.go",
+		"	if old, ok := s.value(name); ok && s.m.sealed(old) && val.Version != 0 {\n		return errSealed\n	}\n", "",
+		".", "TestWithEncryption_WithoutTheSecret",
+	},
+	{
+		"an Update that stores plain text", "update.go",
+		"	stored := s.m.protect(rec.ID, sw.name, next)\n", "	stored := next\n",
+		".", "TestWithEncryption_EveryWrite",
+	},
+	{
+		"a save that stores plain text", "pending.go",
+		"ch.Set[name] = s.m.protect(record, name, v)", "ch.Set[name] = v",
+		".", "TestWithEncryption_EveryWrite",
+	},
+}
