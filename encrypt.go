@@ -34,57 +34,67 @@ var errForged = errors.New("the value fails authentication: it was changed, or b
 
 // encryptionKey is what one secret encrypts values with.
 type encryptionKey struct {
-	id   [keyIDSize]byte // tells secrets apart
-	macs *sync.Pool      // of hash.Hash, keyed with HKDF-Extract(secret)
+	id      [keyIDSize]byte // tells secrets apart
+	scratch *sync.Pool      // of *scratch
 }
+
+// scratch holds what one encryption or decryption needs for its duration.
+type scratch struct {
+	mac        hash.Hash // HMAC with HKDF-Extract(secret)
+	info       []byte    // of HKDF-Expand
+	key        [sha256.Size]byte
+	additional []byte
+}
+
+const encryptionInfo = "holdfast session: encrypt"
 
 func newEncryptionKey(secret string) encryptionKey {
 	// The only error of these functions is an output beyond 255 hashes.
 	id, _ := hkdf.Key(sha256.New, []byte(secret), nil, "holdfast session: encryption id", keyIDSize)
 	extracted, _ := hkdf.Extract(sha256.New, []byte(secret), nil)
-	return encryptionKey{
-		id:   [keyIDSize]byte(id),
-		macs: &sync.Pool{New: func() any { return hmac.New(sha256.New, extracted) }},
-	}
+	return encryptionKey{[keyIDSize]byte(id), &sync.Pool{New: func() any {
+		return &scratch{mac: hmac.New(sha256.New, extracted), info: []byte(encryptionInfo)}
+	}}}
 }
 
-// of derives the key of one record. It is HKDF-Expand (RFC 5869, section 2.3)
-// with the record's ID in its info. One hash of output needs one HMAC, which
-// the pool spares from hashing the secret again: crypto/hkdf takes four times
-// as long and 16 allocations.
-func (k encryptionKey) of(record ID) (key [sha256.Size]byte) {
-	mac := k.macs.Get().(hash.Hash)
-	defer k.macs.Put(mac)
-	mac.Reset()
-	mac.Write(append(append([]byte("holdfast session: encrypt"), record[:]...), 1))
-	mac.Sum(key[:0])
-	return key
-}
-
-func (k encryptionKey) cipher(record ID) cipher.AEAD {
-	key := k.of(record)
-	// A key of 32 bytes and a block of 16 are what these functions accept.
-	block, _ := aes.NewCipher(key[:])
+// cipher returns AES-256-GCM with the key of one record, which it derives by
+// HKDF-Expand (RFC 5869, section 2.3) with the record's ID in its info. One hash
+// of output takes one HMAC. The one in s need not hash the secret again:
+// crypto/hkdf takes four times as long and 16 allocations.
+func (s *scratch) cipher(record ID) cipher.AEAD {
+	s.mac.Reset()
+	s.info = append(append(s.info[:len(encryptionInfo)], record[:]...), 1)
+	s.mac.Write(s.info)
+	s.mac.Sum(s.key[:0])
+	// These functions accept a key of 32 bytes and a block of 16.
+	block, _ := aes.NewCipher(s.key[:])
 	aead, _ := cipher.NewGCM(block)
 	return aead
 }
 
+// additionalData returns the data that is authenticated with the ciphertext.
+func (s *scratch) additionalData(data []byte, name string) []byte {
+	s.additional = append(append(s.additional[:0], data[:headerSize]...), name...)
+	return s.additional
+}
+
 func (k encryptionKey) encrypt(record ID, name string, plain []byte) []byte {
+	s := k.scratch.Get().(*scratch)
+	defer k.scratch.Put(s)
 	data := make([]byte, headerSize+nonceSize, encryptionOverhead+len(plain))
-	copy(data, append([]byte{escape, escapeEncrypted}, k.id[:]...))
+	data[0], data[1] = escape, escapeEncrypted
+	copy(data[2:], k.id[:])
 	nonce := data[headerSize:]
 	rand.Read(nonce)
-	return k.cipher(record).Seal(data, nonce, plain, additionalData(data, name))
+	return s.cipher(record).Seal(data, nonce, plain, s.additionalData(data, name))
 }
 
 func (k encryptionKey) decrypt(record ID, name string, data []byte) ([]byte, error) {
+	s := k.scratch.Get().(*scratch)
+	defer k.scratch.Put(s)
 	nonce, sealed := data[headerSize:headerSize+nonceSize], data[headerSize+nonceSize:]
 	// The result is never nil, which stands for a damaged value.
-	return k.cipher(record).Open(make([]byte, 0, len(sealed)), nonce, sealed, additionalData(data, name))
-}
-
-func additionalData(data []byte, name string) []byte {
-	return append(data[:headerSize:headerSize], name...)
+	return s.cipher(record).Open(make([]byte, 0, len(sealed)), nonce, sealed, s.additionalData(data, name))
 }
 
 func (v Value) isEncrypted() bool {

@@ -42,6 +42,3 @@ func Token(secret, value string) string {
 
 // JSON is the default codec.
 var JSON Codec = jsonCodec{}
-
-// RecordKey returns the key that values of a record are encrypted with.
-func RecordKey(secret string, record ID) [32]byte { return newEncryptionKey(secret).of(record) }

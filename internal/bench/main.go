@@ -50,6 +50,7 @@ type table struct {
 // The part of a name before its slash chooses all tables of it.
 var tables = []table{
 	{"inprocess", "In process: the library's own time", inProcess},
+	{"encryption", "In process: with and without WithEncryption", encryption},
 	{"mongostore", "mongostore: beside the plain driver", client},
 	{"http/counts", "Over HTTP: what needs no clock", onSecantus(counts)},
 	{"http", "Over HTTP: on SecantusDB", onSecantus(overHTTP)},

@@ -143,17 +143,17 @@ var protocol = []mutation{
 var encryption = []mutation{
 	{
 		"a value that may be moved to another key", "encrypt.go",
-		"	return append(data[:headerSize:headerSize], name...)\n", "	return data[:headerSize]\n",
+		"	s.additional = append(append(s.additional[:0], data[:headerSize]...), name...)\n", "	s.additional = append(s.additional[:0], data[:headerSize]...)\n",
 		".", "TestWithEncryption_Forgery",
 	},
 	{
 		"no additional data at all", "encrypt.go",
-		"	return append(data[:headerSize:headerSize], name...)\n", "	return nil\n",
+		"	s.additional = append(append(s.additional[:0], data[:headerSize]...), name...)\n", "",
 		".", "TestWithEncryption_Forgery",
 	},
 	{
 		"one key for all records", "encrypt.go",
-		"mac.Write(append(append([]byte(\"holdfast session: encrypt\"), record[:]...), 1))", "mac.Write(append([]byte(\"holdfast session: encrypt\"), 1))",
+		"append(append(s.info[:len(encryptionInfo)], record[:]...), 1)", "append(s.info[:len(encryptionInfo)], 1)",
 		".", "TestWithEncryption_Forgery|TestWithEncryption_Format",
 	},
 	{
