@@ -99,7 +99,7 @@ func (s *Session) touch(ctx context.Context, now time.Time) {
 	switch {
 	case err == nil:
 		s.mu.Lock()
-		rec.apply(ch)
+		rec.Apply(ch)
 		s.mu.Unlock()
 	case !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound):
 		s.m.log.WarnContext(ctx, "session: activity was not recorded", "session", rec.ID, "error", err)

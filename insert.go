@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/holdfast-go/session/internal/backoff"
 )
 
 // insert stores a new record. If the reply was lost, or an earlier Save of this
@@ -40,7 +42,7 @@ func (s *Session) insert(ctx context.Context) (*Record, token, error) {
 			return rec, t, nil
 		case !errors.Is(lerr, ErrNotFound):
 			return nil, token{}, uncertain(lerr)
-		case !pause(ctx, try, time.Second):
+		case !backoff.Wait(ctx, try, time.Second):
 			return nil, token{}, uncertain(err)
 		}
 	}

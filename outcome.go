@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/holdfast-go/session/internal/backoff"
 )
 
 // outcome is what became of a write whose reply was lost.
@@ -56,7 +58,7 @@ func (m *Manager) completeChange(ctx context.Context, before *Record, ch *Change
 		if err == nil || !isLost(err) && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		if !pause(ctx, try, 100*time.Millisecond) {
+		if !backoff.Wait(ctx, try, 100*time.Millisecond) {
 			return uncertain(err)
 		}
 		before, refused = found, !errors.Is(err, ErrUncertain)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"cmp"
 	"maps"
 	"time"
@@ -51,14 +52,33 @@ func (g Guard) IsZero() bool {
 	return g.Verifier == nil && g.SeenBefore.IsZero() && len(g.Versions) == 0
 }
 
+// Holds reports whether r meets all conditions of g. Times are compared to the
+// millisecond.
+func (g Guard) Holds(r *Record) bool {
+	if g.Verifier != nil && !bytes.Equal(g.Verifier, r.Verifier) {
+		return false
+	}
+	if !g.SeenBefore.IsZero() && !milli(r.LastSeen).Before(milli(g.SeenBefore)) {
+		return false
+	}
+	for name, version := range g.Versions {
+		v, ok := r.Values[name]
+		if ok != (version != 0) || v.Version != version {
+			return false
+		}
+	}
+	return true
+}
+
 // Change is what an Update does to a record if its guard holds. Zero fields
 // leave the record's as they are.
 type Change struct {
 	If Guard
 
+	// No key is in both Set and Unset. If Replace is true, Unset is empty.
 	Set     map[string]Value // values to write
 	Unset   []string         // keys to remove
-	Replace bool             // Set is the whole data, all other keys go
+	Replace bool             // Set is the whole data; all other keys are removed
 
 	User                string
 	Verifier, Salt      []byte
@@ -76,16 +96,17 @@ func (ch *Change) refresh(info Info) {
 	ch.ClientIP, ch.UserAgent = info.ClientIP, info.UserAgent
 }
 
-// apply does to a record what the store has done.
-func (r *Record) apply(ch *Change) {
+// Apply changes r as a store's Update does if the guard holds. It does not check
+// the guard. It keeps the slices and values of ch rather than copies of them.
+func (r *Record) Apply(ch *Change) {
 	if ch.Replace {
 		r.Values = nil
 	}
-	for name, v := range ch.Set {
-		r.put(name, v)
-	}
 	for _, name := range ch.Unset {
 		delete(r.Values, name)
+	}
+	for name, v := range ch.Set {
+		r.put(name, v)
 	}
 	r.User = cmp.Or(ch.User, r.User)
 	r.ClientIP = cmp.Or(ch.ClientIP, r.ClientIP)
@@ -96,14 +117,17 @@ func (r *Record) apply(ch *Change) {
 	r.Expires = cmp.Or(ch.Expires, r.Expires)
 	r.Deadline = cmp.Or(ch.Deadline, r.Deadline)
 	if ch.Verifier != nil {
-		r.Verifier, r.Salt = ch.Verifier, ch.Salt
+		r.Verifier = ch.Verifier
+	}
+	if ch.Salt != nil {
+		r.Salt = ch.Salt
 	}
 	if ch.IdleTimeout != nil {
 		r.IdleTimeout = *ch.IdleTimeout
 	}
 }
 
-// clone copies what apply changes.
+// clone copies r as far as Apply changes it in place.
 func (r *Record) clone() *Record {
 	c := *r
 	c.Values = maps.Clone(r.Values)

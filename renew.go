@@ -8,6 +8,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"time"
+
+	"github.com/holdfast-go/session/internal/backoff"
 )
 
 // renew returns the record with a new token, after it has stored that together
@@ -42,7 +44,7 @@ func (s *Session) sendRenewal(ctx context.Context, ch *Change, next token) (*Rec
 		err := m.store.Update(ctx, id, ch)
 		if err == nil {
 			renewed := s.rec.clone()
-			renewed.apply(ch)
+			renewed.Apply(ch)
 			return renewed, next, nil
 		}
 		if !isLost(err) {
@@ -65,7 +67,7 @@ func (s *Session) sendRenewal(ctx context.Context, ch *Change, next token) (*Rec
 				err = ErrUncertain // it may have been applied, and then renewed again
 			}
 			return rec, next, err
-		case !pause(ctx, try, time.Second):
+		case !backoff.Wait(ctx, try, time.Second):
 			return nil, token{}, err
 		}
 		ch.dropChanged(found)
@@ -102,7 +104,7 @@ func (s *Session) join(ctx context.Context, found *Record) (*Record, token, erro
 		if errors.Is(err, ErrConflict) {
 			err = ErrSuperseded // renewed once more
 		}
-		found.apply(ch)
+		found.Apply(ch)
 		return found, next, err
 	}
 	return nil, token{}, ErrSuperseded

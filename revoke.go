@@ -10,6 +10,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/holdfast-go/session/internal/backoff"
 )
 
 const (
@@ -188,7 +190,7 @@ func (m *Manager) mark(ctx context.Context, user string, change func(*revocation
 			return r, nil
 		}
 		lost = lost || errors.Is(err, ErrUncertain)
-		if !isLost(err) && !errors.Is(err, ErrNotFound) || !pause(ctx, try, 100*time.Millisecond) {
+		if !isLost(err) && !errors.Is(err, ErrNotFound) || !backoff.Wait(ctx, try, 100*time.Millisecond) {
 			return r, err
 		}
 	}

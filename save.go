@@ -121,7 +121,7 @@ func (s *Session) save(ctx context.Context, rec *Record) (*Record, token, error)
 	defer s.mu.Unlock()
 	switch {
 	case err == nil:
-		rec.apply(ch)
+		rec.Apply(ch)
 	case errors.Is(err, ErrUncertain):
 		s.tried(ch, token{})
 	}
@@ -146,7 +146,7 @@ func (s *Session) finishTried(ctx context.Context) error {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.rec.apply(a.change)
+		s.rec.Apply(a.change)
 		s.dropTried()
 		return nil
 	}

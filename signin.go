@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/holdfast-go/session/internal/backoff"
 )
 
 // finishSignIn completes a sign-in whose record is written: it yields to a
@@ -84,7 +86,7 @@ func (m *Manager) deleteWithRetry(ctx context.Context, id ID) error {
 	defer stop.release()
 	for try := 0; ; try++ {
 		err := m.store.Delete(ctx, id)
-		if err == nil || !pause(ctx, try, time.Second) {
+		if err == nil || !backoff.Wait(ctx, try, time.Second) {
 			return err
 		}
 	}

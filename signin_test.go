@@ -371,7 +371,7 @@ func TestRevoke_KeepsTheMarkerSmall(t *testing.T) {
 	require.Equal(t, 200, newVisitor(t).login(a, "ann").StatusCode)
 
 	now.advance(25 * time.Hour)
-	last = revoke()
+	revoke()
 	require.Equal(t, 1, strings.Count(marker(), "-7"), "those of the day before are left out: %s", marker())
 }
 
@@ -418,8 +418,7 @@ func TestExpired(t *testing.T) {
 		m.SetClock(now.Now)
 		a, v := newApp(t, m), newVisitor(t)
 		expired := func(v *visitor, cookies ...string) (is bool) {
-			var res answer
-			res = v.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { is = s.Expired() }, cookies...)
+			res := v.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { is = s.Expired() }, cookies...)
 			require.Equal(t, "Cookie", res.Header.Get("Vary"))
 			return is
 		}

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -48,18 +47,4 @@ func (b *bound) release() {
 		b.timer.Stop()
 	}
 	b.cancel()
-}
-
-// pause waits before another try, with jitter, from 5 ms doubling to longest;
-// it is false when the time is up.
-func pause(ctx context.Context, try int, longest time.Duration) bool {
-	d := min(5*time.Millisecond<<min(try, 20), longest)
-	t := time.NewTimer(d/2 + rand.N(d/2+1))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

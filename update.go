@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"time"
+
+	"github.com/holdfast-go/session/internal/backoff"
 )
 
 // update is Key.Update: it compares and swaps the version of one value, and
@@ -42,7 +44,7 @@ func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f f
 		if !errors.As(err, &undone) {
 			return stored, s.m.explain(ctx, err)
 		}
-		if !pause(ctx, try, 50*time.Millisecond) {
+		if !backoff.Wait(ctx, try, 50*time.Millisecond) {
 			return Value{}, s.m.explain(ctx, undone.why)
 		}
 	}

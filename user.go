@@ -7,6 +7,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/holdfast-go/session/internal/backoff"
 )
 
 // List returns the live sessions of a user, those last seen first.
@@ -84,7 +86,7 @@ func (m *Manager) endOldSession(ctx context.Context, id ID, by *Record) error {
 		if err == nil {
 			return m.store.Delete(ctx, id)
 		}
-		if !isLost(err) && !errors.Is(err, ErrNotFound) || !pause(ctx, try, time.Second) {
+		if !isLost(err) && !errors.Is(err, ErrNotFound) || !backoff.Wait(ctx, try, time.Second) {
 			return err
 		}
 	}

@@ -82,10 +82,11 @@ func (s *Store) Update(ctx context.Context, id session.ID, ch *session.Change) e
 	switch {
 	case !ok && ch.If.IsZero():
 		return session.ErrNotFound
-	case !ok, !holds(ch.If, rec):
+	case !ok, !ch.If.Holds(rec):
 		return session.ErrConflict
 	}
-	apply(ch, rec)
+	rec.Apply(ch)
+	s.records[id] = clone(rec)
 	return nil
 }
 
@@ -128,62 +129,6 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	}
 	s.mu.Lock()
 	return s.mu.Unlock, nil
-}
-
-func holds(g session.Guard, rec *session.Record) bool {
-	if g.Verifier != nil && !bytes.Equal(g.Verifier, rec.Verifier) {
-		return false
-	}
-	if !g.SeenBefore.IsZero() && !rec.LastSeen.Before(milli(g.SeenBefore)) {
-		return false
-	}
-	for key, version := range g.Versions {
-		v, ok := rec.Values[key]
-		if ok != (version != 0) || v.Version != version {
-			return false
-		}
-	}
-	return true
-}
-
-func apply(ch *session.Change, rec *session.Record) {
-	applyValues(ch, rec)
-	set(&rec.User, ch.User)
-	set(&rec.ClientIP, ch.ClientIP)
-	set(&rec.UserAgent, ch.UserAgent)
-	set(&rec.Renewed, milli(ch.Renewed))
-	set(&rec.LoggedIn, milli(ch.LoggedIn))
-	set(&rec.LastSeen, milli(ch.LastSeen))
-	set(&rec.Expires, milli(ch.Expires))
-	set(&rec.Deadline, milli(ch.Deadline))
-	if ch.Verifier != nil {
-		rec.Verifier = bytes.Clone(ch.Verifier)
-	}
-	if ch.Salt != nil {
-		rec.Salt = bytes.Clone(ch.Salt)
-	}
-	if ch.IdleTimeout != nil {
-		rec.IdleTimeout = *ch.IdleTimeout
-	}
-}
-
-func applyValues(ch *session.Change, rec *session.Record) {
-	if ch.Replace {
-		clear(rec.Values)
-	}
-	for _, key := range ch.Unset {
-		delete(rec.Values, key)
-	}
-	for key, v := range cloneValues(ch.Set) {
-		rec.Values[key] = v
-	}
-}
-
-func set[T comparable](field *T, value T) {
-	var zero T
-	if value != zero {
-		*field = value
-	}
 }
 
 // clone shares nothing with rec. Its Values are never nil.
