@@ -155,9 +155,12 @@ func TestSignIn_AFailedStepEndsNoSession(t *testing.T) {
 		"delete": op("Delete"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := newHooked()
-			a, v := newApp(t, newManager(t, store, session.WithMaxPerUser(1))), newVisitor(t)
+			store, now := newHooked(), newClock()
+			m := newManager(t, store, session.WithMaxPerUser(1))
+			m.SetClock(now.Now)
+			a, v := newApp(t, m), newVisitor(t)
 			newVisitor(t).login(a, "ann") // whom the sign-in ends
+			now.advance(time.Second)
 			request(v, a, func(s *session.Session) { color.Set(s, "red") })
 			store.set(func(c call) error {
 				if fails(c) {
@@ -170,6 +173,7 @@ func TestSignIn_AFailedStepEndsNoSession(t *testing.T) {
 			store.set(nil)
 			user, _, col := v.see(a)
 			require.Equal(t, "ann red", user+" "+col)
+			now.advance(time.Second)
 			require.Equal(t, 200, v.login(a, "ann").StatusCode)
 			require.Len(t, must(a.m.List(background, "ann")), 1)
 		})
