@@ -264,14 +264,13 @@ func TestWithEncryption_SignInBesideAWrite(t *testing.T) {
 
 // A deploy without the secret keeps what it cannot read.
 func TestWithEncryption_WithoutTheSecret(t *testing.T) {
-	st, log := newVault(t), new(logs)
-	right := st.appOf(secret, log, session.WithEncryption())
-	v := newVisitor(t)
-	request(v, right, func(s *session.Session) { color.Set(s, "red"); visits.Set(s, 1); note.Set(s, "keep") })
-	id := st.id()
-
 	for name, future := range map[string]bool{"other secret": false, "form of a later version": true} {
 		t.Run(name, func(t *testing.T) {
+			st, log := newVault(t), new(logs)
+			right := st.appOf(secret, log, session.WithEncryption())
+			v := newVisitor(t)
+			request(v, right, func(s *session.Session) { color.Set(s, "red"); visits.Set(s, 1); note.Set(s, "keep") })
+			id := st.id()
 			wrong := newManagerOf(t, st, secondSecret)
 			was := st.values()
 			if future {
