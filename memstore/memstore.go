@@ -21,6 +21,7 @@ import (
 type Store struct {
 	mu      sync.Mutex
 	records map[session.ID]*session.Record
+	failure error
 }
 
 var _ session.Store = (*Store)(nil)
@@ -128,6 +129,10 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 		return nil, fmt.Errorf("memstore: nothing was done: %w", err)
 	}
 	s.mu.Lock()
+	if s.failure != nil {
+		defer s.mu.Unlock()
+		return nil, s.failure
+	}
 	return s.mu.Unlock, nil
 }
 
