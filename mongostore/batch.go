@@ -34,7 +34,8 @@ type batcher struct {
 	queue []*batch // the last one takes further callers until it is full
 }
 
-// batch is one command for several callers.
+// batch is one command for several callers. It counts towards
+// WithMaxInFlight, as each of them does while it waits.
 type batch struct {
 	ids     []session.ID
 	callers int
@@ -66,7 +67,7 @@ func (s *Store) loadBatched(ctx context.Context, id session.ID) (*session.Record
 	if !ok {
 		return nil, session.ErrNotFound
 	}
-	return decodeRecord(id, raw), nil
+	return decodeRecord(id, bytes.Clone(raw)), nil // others may wait for the same record
 }
 
 // join takes a free slot and returns nil, or finds a batch for the caller.
@@ -110,7 +111,9 @@ func (l *batcher) next(s *Store) {
 	}
 	b := l.queue[0]
 	l.queue = slices.Delete(l.queue, 0, 1)
+	s.flight.Add(1) // never refused: its callers have been admitted
 	go func() {
+		defer s.leave()
 		defer l.next(s)
 		defer b.cancel()
 		defer close(b.done)

@@ -36,6 +36,8 @@ const (
 
 var withoutData = bson.Raw(bsoncore.NewDocumentBuilder().AppendInt32(fieldData, 0).Build())
 
+var onlyID = bson.Raw(bsoncore.NewDocumentBuilder().AppendInt32(fieldID, 1).Build())
+
 // appendValue keeps text as text, so that mongosh shows it.
 func appendValue(b []byte, key string, v session.Value) []byte {
 	at, b := bsoncore.AppendDocumentElementStart(b, key)

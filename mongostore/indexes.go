@@ -44,7 +44,7 @@ func (s *Store) ensureIndexes(ctx context.Context) (sweeps bool, err error) {
 		Options: options.Index().SetName(indexUser).
 			SetPartialFilterExpression(bson.D{{Key: fieldUser, Value: bson.D{{Key: "$gt", Value: ""}}}}), // has one
 	})
-	if notImplemented(err) {
+	if notSupported(err) {
 		err = s.ensure(ctx, mongo.IndexModel{
 			Keys:    bson.D{{Key: fieldUser, Value: 1}, {Key: fieldCreated, Value: 1}},
 			Options: options.Index().SetName(indexUser),
@@ -60,7 +60,7 @@ func (s *Store) ensureIndexes(ctx context.Context) (sweeps bool, err error) {
 		return true, s.ensureExpires(ctx)
 	}
 	err = s.ensureTTL(ctx)
-	if notImplemented(err) && s.expiry == ExpiryAuto {
+	if notSupported(err) && s.expiry == ExpiryAuto {
 		s.log.InfoContext(ctx, "mongostore: this server has no TTL indexes, expired sessions are swept instead")
 		return true, s.ensureExpires(ctx)
 	}
@@ -124,9 +124,4 @@ func (s *Store) conflicting(ctx context.Context) (name string, ours bool) {
 		}
 	}
 	return "", false
-}
-
-func notImplemented(err error) bool {
-	var server mongo.ServerError
-	return errors.As(err, &server) && server.HasErrorCode(codeNotImplemented)
 }

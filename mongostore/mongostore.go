@@ -198,6 +198,7 @@ func databaseOf(cs *connstring.ConnString) Option {
 
 // start is what opening does on the network.
 func (s *Store) start(ctx context.Context, timeout time.Duration) error {
+	ctx = operation{ctx}
 	journal := true
 	s.coll = s.coll.Clone(options.Collection().
 		SetReadPreference(readpref.Primary()).
@@ -257,17 +258,21 @@ func (s *Store) Close(ctx context.Context) error {
 
 // Load implements [session.Store].
 func (s *Store) Load(ctx context.Context, id session.ID) (*session.Record, error) {
-	if s.batched {
-		return s.loadBatched(ctx, id)
+	if err := s.enter(); err != nil {
+		return nil, err
 	}
-	return s.loadAlone(ctx, id)
+	defer s.leave()
+	if s.batched {
+		return s.loadBatched(operation{ctx}, id)
+	}
+	return s.loadAlone(operation{ctx}, id)
 }
 
 func (s *Store) loadAlone(ctx context.Context, id session.ID) (*session.Record, error) {
 	var raw bson.Raw
-	err := s.repeat(ctx, func() (err error) {
+	err := repeat(ctx, passing, func(ctx context.Context) (err error) {
 		raw, err = s.coll.FindOne(ctx, filterID(id)).Raw()
-		return err
+		return readError(err)
 	})
 	if err != nil {
 		return nil, err
@@ -277,7 +282,7 @@ func (s *Store) loadAlone(ctx context.Context, id session.ID) (*session.Record, 
 
 // Insert implements [session.Store].
 func (s *Store) Insert(ctx context.Context, rec *session.Record) error {
-	return s.once(func() error {
+	return s.do(ctx, unapplied, func(ctx context.Context) error {
 		_, err := s.coll.InsertOne(ctx, encodeRecord(rec))
 		return writeError(err)
 	})
@@ -289,22 +294,18 @@ func (s *Store) Update(ctx context.Context, id session.ID, ch *session.Change) e
 	if update == nil {
 		return s.expect(ctx, filter, ch)
 	}
-	apply := func() error {
+	return s.do(ctx, unapplied, func(ctx context.Context) error {
 		res, err := s.coll.UpdateOne(ctx, filter, update)
 		if err != nil {
 			return writeError(err)
 		}
 		return matched(res.MatchedCount > 0, ch)
-	}
-	if ch.If.IsZero() {
-		return s.repeat(ctx, apply)
-	}
-	return s.once(apply)
+	})
 }
 
-// expect is an Update without effects: it tells whether its guard holds.
+// expect is an Update without effects: it checks only the guard.
 func (s *Store) expect(ctx context.Context, filter bson.Raw, ch *session.Change) error {
-	return s.repeat(ctx, func() error {
+	return s.do(ctx, passing, func(ctx context.Context) error {
 		err := s.coll.FindOne(ctx, filter).Err()
 		if errors.Is(err, mongo.ErrNoDocuments) {
 			return matched(false, ch)
@@ -326,15 +327,32 @@ func matched(ok bool, ch *session.Change) error {
 
 // Delete implements [session.Store].
 func (s *Store) Delete(ctx context.Context, id session.ID) error {
-	return s.repeat(ctx, func() error {
-		_, err := s.coll.DeleteOne(ctx, filterID(id))
+	return s.do(ctx, passing, func(ctx context.Context) error {
+		res, err := s.coll.DeleteOne(ctx, filterID(id))
+		if err == nil && res.DeletedCount == 0 {
+			return s.expectNone(ctx, id)
+		}
 		return writeError(err)
 	})
 }
 
+// expectNone is part of Delete. That a server has deleted nothing does not mean
+// that there is nothing: DocumentDB answers so if the document is updated at
+// the same time, and leaves it there.
+func (s *Store) expectNone(ctx context.Context, id session.ID) error {
+	err := s.coll.FindOne(ctx, filterID(id), options.FindOne().SetProjection(onlyID)).Err()
+	switch {
+	case errors.Is(err, mongo.ErrNoDocuments):
+		return nil
+	case err == nil:
+		return errNotDeleted
+	}
+	return err
+}
+
 // List implements [session.Store].
 func (s *Store) List(ctx context.Context, user string) (infos []session.Info, err error) {
-	err = s.repeat(ctx, func() error {
+	err = s.do(ctx, passing, func(ctx context.Context) error {
 		infos = nil
 		cur, err := s.coll.Find(ctx, filterUser(user), options.Find().SetProjection(withoutData))
 		if err != nil {
@@ -349,34 +367,46 @@ func (s *Store) List(ctx context.Context, user string) (infos []session.Info, er
 	return infos, err
 }
 
-// errBusy is the answer past WithMaxInFlight.
+// errNotDeleted asks for another attempt.
+const errNotDeleted = temporaryError("mongostore: the server does not delete the record")
+
+// errBusy is returned beyond WithMaxInFlight.
 var errBusy = errors.New("mongostore: too many operations are waiting for the server; see WithMaxInFlight")
 
-// once runs one attempt of an operation.
-func (s *Store) once(op func() error) error {
+// do runs an operation, and runs it again while its error satisfies again and
+// ctx has not ended. The driver makes one more attempt by itself, at once; an
+// election takes longer.
+func (s *Store) do(ctx context.Context, again func(error) bool, op func(context.Context) error) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	return repeat(operation{ctx}, again, op)
+}
+
+// enter counts an operation, or refuses it beyond WithMaxInFlight.
+func (s *Store) enter() error {
 	if s.flight.Add(1) > s.maxFlight {
 		s.flight.Add(-1)
 		return errBusy
 	}
-	defer s.flight.Add(-1)
-	return translate(op())
+	return nil
 }
 
-// repeat runs an operation that may be repeated, until it gets an answer or
-// ctx ends. The driver repeats once by itself, at once; an election takes
-// longer.
-func (s *Store) repeat(ctx context.Context, op func() error) error {
-	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := s.once(op)
-		if err == nil || !passing(err) {
+func (s *Store) leave() { s.flight.Add(-1) }
+
+func repeat(ctx context.Context, again func(error) bool, op func(context.Context) error) error {
+	err := ctx.Err()
+	for wait := 5 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, time.Second) {
+		if err = op(ctx); err == nil || !again(err) {
 			return err
 		}
 		timer := time.NewTimer(wait/2 + rand.N(wait/2+1))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return err
 		case <-timer.C:
 		}
+		timer.Stop()
 	}
+	return err
 }

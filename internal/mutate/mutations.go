@@ -262,5 +262,63 @@ var mutations = []mutation{
 		"a refusal of a struct with a locked mutex", "roundtrip.go",
 		" && !hasMethod(t, lockMethods) {", " {",
 		".", "TestSet_ValuesThatComeBack",
+		"an Update that is repeated without knowing its outcome", "mongostore/mongostore.go",
+		"	return s.do(ctx, unapplied, func(ctx context.Context) error {\n		res, err := s.coll.UpdateOne(", "	return s.do(ctx, passing, func(ctx context.Context) error {\n		res, err := s.coll.UpdateOne(",
+		"mongostore", "TestWrite_LostReplyIsNotRepeated",
+	},
+	{
+		"any answer of the server taken for a refusal", "mongostore/errors.go",
+		"	return len(codes) > 0 && !slices", "	return len(codes) > 0 || !slices",
+		"mongostore", "TestWriteOutcome",
+	},
+	{
+		"a refused second attempt taken for a refusal", "mongostore/errors.go",
+		"labeled.HasErrorLabel(\"NetworkError\")) {\n		return false\n", "labeled.HasErrorLabel(\"NetworkError\")) && false {\n		return false\n",
+		"mongostore", "TestWriteOutcome",
+	},
+	{
+		"a document that is too large for the driver", "mongostore/errors.go",
+		"	if errors.Is(err, driver.ErrDocumentTooLarge) {", "	if errors.Is(err, driver.ErrDocumentTooLarge) && false {",
+		"mongostore", "TestTooLargeForTheDriver",
+	},
+	{
+		"a too large document that only its code tells", "mongostore/errors.go",
+		"server.HasErrorCodeWithMessage(code, \"too large\") ||", "false ||",
+		"mongostore", "TestWriteOutcome",
+	},
+	{
+		"a deletion that trusts the server's count", "mongostore/mongostore.go",
+		"if err == nil && res.DeletedCount == 0 {", "if err == nil && res.DeletedCount < 0 {",
+		"mongostore", "TestDelete_UntilTheRecordIsGone",
+	},
+	{
+		"a store inside the caller's transaction", "mongostore/mongostore.go",
+		"	return repeat(operation{ctx}, again, op)", "	return repeat(ctx, again, op)",
+		"mongostore", "TestStore_IgnoresTheDriversSession|TestStore_InsideATransaction",
+	},
+	{
+		"a load inside the caller's transaction", "mongostore/mongostore.go",
+		"	return s.loadAlone(operation{ctx}, id)", "	return s.loadAlone(ctx, id)",
+		"mongostore", "TestStore_IgnoresTheDriversSession|TestStore_InsideATransaction",
+	},
+	{
+		"a batch that is not counted", "mongostore/batch.go",
+		"	s.flight.Add(1) // never refused: its callers have been admitted\n", "",
+		"mongostore", "TestBatchedLoads_CountTowardsMaxInFlight",
+	},
+	{
+		"a record that two callers share", "mongostore/batch.go",
+		"decodeRecord(id, bytes.Clone(raw))", "decodeRecord(id, raw)",
+		"mongostore", "TestBatchedLoads_CallersOwnTheirRecords",
+	},
+	{
+		"a confirmation without a majority", "mongostore/confirm.go",
+		"	case err != nil:\n		return nil, err\n	case (res", "	case err != nil:\n		return raw, nil\n	case (res",
+		"mongostore", "TestConfirm_WaitsForAMajority",
+	},
+	{
+		"a confirmation by a primary that never had the record", "mongostore/confirm.go",
+		"		filter = filterSame(raw)\n", "",
+		"mongostore", "TestConfirm_ReadsAgainAfterAFailover",
 	},
 }

@@ -1,0 +1,34 @@
+package mongostore_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/mongostore"
+)
+
+// Under a concurrent update some servers answer that they have deleted nothing,
+// and leave the document.
+func TestDelete_UntilTheRecordIsGone(t *testing.T) {
+	coll, direct, relay := relayed(t)
+	store := open(t, coll, mongostore.WithoutIndexes())
+	id := session.ID{1}
+	require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id}}))
+	deletes := 0
+	relay.handle(func(c *call) bson.Raw {
+		if c.name == "delete" {
+			if deletes++; deletes <= 3 {
+				return must(bson.Marshal(bson.D{{Key: "ok", Value: 1}, {Key: "n", Value: 0}}))
+			}
+		}
+		return c.forward()
+	})
+	require.NoError(t, store.Delete(background, id))
+	require.Zero(t, must(direct.CountDocuments(background, bson.D{})))
+	require.Equal(t, 4, deletes)
+	require.NoError(t, store.Delete(background, id), "of a record that is gone")
+	require.Equal(t, 5, deletes)
+}
