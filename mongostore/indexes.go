@@ -37,21 +37,10 @@ const (
 )
 
 // ensureIndexes makes the two indexes, which any number of instances may do at
-// once, and tells whether a sweep must do what the TTL index cannot.
+// once, and reports whether a sweep must do what the TTL index cannot.
 func (s *Store) ensureIndexes(ctx context.Context) (sweeps bool, err error) {
-	err = s.ensure(ctx, mongo.IndexModel{
-		Keys: bson.D{{Key: fieldUser, Value: 1}, {Key: fieldCreated, Value: 1}},
-		Options: options.Index().SetName(indexUser).
-			SetPartialFilterExpression(bson.D{{Key: fieldUser, Value: bson.D{{Key: "$gt", Value: ""}}}}), // has one
-	})
-	if notSupported(err) {
-		err = s.ensure(ctx, mongo.IndexModel{
-			Keys:    bson.D{{Key: fieldUser, Value: 1}, {Key: fieldCreated, Value: 1}},
-			Options: options.Index().SetName(indexUser),
-		})
-	}
-	if err != nil {
-		return false, err
+	if err := s.ensureUser(ctx); err != nil {
+		return false, s.indexError(indexUser, err)
 	}
 	switch s.expiry {
 	case ExpiryNone:
@@ -64,19 +53,54 @@ func (s *Store) ensureIndexes(ctx context.Context) (sweeps bool, err error) {
 		s.log.InfoContext(ctx, "mongostore: this server has no TTL indexes, expired sessions are swept instead")
 		return true, s.ensureExpires(ctx)
 	}
-	return false, err
+	return false, s.indexError(indexTTL, err)
+}
+
+// simple compares strings byte by byte. A collection may have another default,
+// with which the users "ann" and "Ann" are one.
+var simple = &options.Collation{Locale: "simple"}
+
+// ensureUser makes the index by user. It leaves out the parts that a server
+// does not know: without a collation of its own an index has the collection's.
+func (s *Store) ensureUser(ctx context.Context) error {
+	keys := bson.D{{Key: fieldUser, Value: 1}, {Key: fieldCreated, Value: 1}}
+	hasUser := bson.D{{Key: fieldUser, Value: bson.D{{Key: "$gt", Value: ""}}}}
+	var err error
+	for _, opts := range []*options.IndexOptionsBuilder{
+		options.Index().SetPartialFilterExpression(hasUser).SetCollation(simple),
+		options.Index().SetPartialFilterExpression(hasUser),
+		options.Index(),
+	} {
+		err = s.ensure(ctx, mongo.IndexModel{Keys: keys, Options: opts.SetName(indexUser)})
+		if !notSupported(err) {
+			break
+		}
+	}
+	if !conflicts(err) {
+		return err
+	}
+	switch is := s.conflicting(ctx, indexUser, keys); {
+	case !is.ours:
+		return s.inTheWay(is, "it is not "+indexUser, err)
+	case is.Collation.Locale != "" && is.Collation.Locale != simple.Locale:
+		return s.inTheWay(is, "its collation is "+is.Collation.Locale+", not "+simple.Locale, err)
+	}
+	return nil // of an earlier version, and as good
 }
 
 // ensureExpires makes the index that a sweep reads. A TTL index of our name
 // does as well.
 func (s *Store) ensureExpires(ctx context.Context) error {
-	err := s.ensure(ctx, mongo.IndexModel{Keys: bson.D{{Key: fieldExpires, Value: 1}}, Options: options.Index().SetName(indexTTL)})
+	keys := bson.D{{Key: fieldExpires, Value: 1}}
+	err := s.ensure(ctx, mongo.IndexModel{Keys: keys, Options: options.Index().SetName(indexTTL)})
 	if conflicts(err) {
-		if _, ours := s.conflicting(ctx); ours {
+		is := s.conflicting(ctx, indexTTL, keys)
+		if is.ours {
 			return nil
 		}
+		err = s.inTheWay(is, "it is not "+indexTTL, err)
 	}
-	return err
+	return s.indexError(indexTTL, err)
 }
 
 func (s *Store) ensure(ctx context.Context, index mongo.IndexModel) error {
@@ -87,21 +111,27 @@ func (s *Store) ensure(ctx context.Context, index mongo.IndexModel) error {
 // ensureTTL makes the TTL index, or gives one of our name that an older
 // setting or a sweep left the margin of today.
 func (s *Store) ensureTTL(ctx context.Context) error {
+	keys := bson.D{{Key: fieldExpires, Value: 1}}
 	err := s.ensure(ctx, mongo.IndexModel{
-		Keys:    bson.D{{Key: fieldExpires, Value: 1}},
+		Keys:    keys,
 		Options: options.Index().SetName(indexTTL).SetExpireAfterSeconds(ttlMargin),
 	})
 	if !conflicts(err) {
 		return err
 	}
-	name, ours := s.conflicting(ctx)
-	if !ours {
-		return fmt.Errorf("the index %q on {%s: 1} is not the TTL index that sessions need; drop it, or use WithoutIndexes: %w", name, fieldExpires, err)
+	is := s.conflicting(ctx, indexTTL, keys)
+	if !is.ours {
+		return s.inTheWay(is, "it is not the TTL index that sessions need", err)
 	}
-	return s.coll.Database().RunCommand(ctx, bson.D{
+	err = s.coll.Database().RunCommand(ctx, bson.D{
 		{Key: "collMod", Value: s.coll.Name()},
 		{Key: "index", Value: bson.D{{Key: "name", Value: indexTTL}, {Key: "expireAfterSeconds", Value: ttlMargin}}},
 	}).Err()
+	var server mongo.ServerError
+	if errors.As(err, &server) && server.HasErrorCode(codeInvalidOptions) {
+		return s.inTheWay(is, "this server cannot make it a TTL index; or use ExpirySweep", err)
+	}
+	return err
 }
 
 func conflicts(err error) bool {
@@ -109,19 +139,64 @@ func conflicts(err error) bool {
 	return errors.As(err, &server) && hasCode(server, codeIndexOptionsConflict, codeIndexKeySpecConflict)
 }
 
-// conflicting finds the index in the way, and tells whether it is of our name
-// and on our field, so that only its TTL differs.
-func (s *Store) conflicting(ctx context.Context) (name string, ours bool) {
-	specs, err := s.coll.Indexes().ListSpecifications(ctx)
+// index describes an index that conflicts with one of the store's.
+type index struct {
+	Name      string
+	Key       bson.Raw
+	Collation struct{ Locale string }
+
+	ours bool // it has our name and is on our fields
+}
+
+// conflicting finds the index that conflicts with one of this name on keys.
+func (s *Store) conflicting(ctx context.Context, name string, keys bson.D) (is index) {
+	cur, err := s.coll.Indexes().List(ctx)
 	if err != nil {
-		return "", false
+		return is
 	}
-	wanted, _ := bson.Marshal(bson.D{{Key: fieldExpires, Value: int32(1)}})
-	for _, spec := range specs {
-		on := slices.Equal(spec.KeysDocument, wanted)
-		if on || spec.Name == indexTTL {
-			return spec.Name, on && spec.Name == indexTTL
+	defer cur.Close(ctx)
+	for cur.Next(ctx) {
+		var other index
+		if cur.Decode(&other) != nil {
+			continue
+		}
+		sameKeys := sameFields(other.Key, keys)
+		if other.Name == name || sameKeys && is.Name == "" {
+			is = other
+			is.ours = other.Name == name && sameKeys
 		}
 	}
-	return "", false
+	return is
 }
+
+// sameFields reports whether an index is on these fields, in ascending order.
+func sameFields(key bson.Raw, keys bson.D) bool {
+	elements, err := key.Elements()
+	return err == nil && slices.EqualFunc(elements, keys, func(e bson.RawElement, k bson.E) bool {
+		n, ok := e.Value().AsInt64OK()
+		return ok && n == 1 && e.Key() == k.Key
+	})
+}
+
+// indexInTheWay is an error that says what to do.
+type indexInTheWay struct{ error }
+
+func (e indexInTheWay) Unwrap() error { return e.error }
+
+// inTheWay is the error of an index that must be dropped by hand: the store
+// drops no index, as it cannot know who else needs it.
+func (s *Store) inTheWay(is index, why string, err error) error {
+	return indexInTheWay{fmt.Errorf("index %q of %s is in the way (%s); drop it, or use WithoutIndexes: in mongosh, db.%s.dropIndex(%q): %w",
+		is.Name, s.namespace(), why, s.coll.Name(), is.Name, err)}
+}
+
+func (s *Store) indexError(name string, err error) error {
+	var inTheWay indexInTheWay
+	if err == nil || errors.As(err, &inTheWay) {
+		return err
+	}
+	return fmt.Errorf("cannot create index %q of %s: %w; create it as docs/indexes.md says and use WithoutIndexes, or permit the app to do so",
+		name, s.namespace(), err)
+}
+
+func (s *Store) namespace() string { return s.coll.Database().Name() + "." + s.coll.Name() }

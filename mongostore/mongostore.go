@@ -27,9 +27,12 @@ import (
 // whatever the URI or the client says.
 type Store struct {
 	config
-	coll    *mongo.Collection
-	client  *mongo.Client // nil: the caller's own
-	flight  atomic.Int64
+	coll   *mongo.Collection
+	client *mongo.Client // nil: the caller's own
+	flight atomic.Int64
+
+	noCollations atomic.Bool // the server does not know collations
+
 	batches batcher
 	sweeper sweeper
 }
@@ -161,9 +164,9 @@ func Open(ctx context.Context, uri string, opts ...Option) (*Store, error) {
 	if cs.ConnectTimeoutSet && cs.ConnectTimeout > 0 {
 		timeout = cs.ConnectTimeout
 	}
-	if err := s.start(ctx, timeout); err != nil {
+	if err := s.start(ctx, timeout, fmt.Sprintf(" at %v", cs.Hosts)); err != nil {
 		s.Close(context.WithoutCancel(ctx))
-		return nil, fmt.Errorf("mongostore: no usable server at %v: %s", cs.Hosts, redact(err, uri))
+		return nil, fmt.Errorf("mongostore: %s", redact(err, uri))
 	}
 	return s, nil
 }
@@ -182,8 +185,8 @@ func OpenCollection(ctx context.Context, coll *mongo.Collection, opts ...Option)
 		c.maxFlight = defaultPool * flightsPerConn
 	}
 	s := &Store{config: c, coll: coll}
-	if err := s.start(ctx, openTimeout); err != nil {
-		return nil, fmt.Errorf("mongostore: no usable server: %w", err)
+	if err := s.start(ctx, openTimeout, ""); err != nil {
+		return nil, fmt.Errorf("mongostore: %w", err)
 	}
 	return s, nil
 }
@@ -196,8 +199,9 @@ func databaseOf(cs *connstring.ConnString) Option {
 	}
 }
 
-// start is what opening does on the network.
-func (s *Store) start(ctx context.Context, timeout time.Duration) error {
+// start connects to the server, waits for it at most for timeout, and makes the
+// indexes. Where names the server in errors.
+func (s *Store) start(ctx context.Context, timeout time.Duration, where string) error {
 	ctx = operation{ctx}
 	journal := true
 	s.coll = s.coll.Clone(options.Collection().
@@ -205,7 +209,7 @@ func (s *Store) start(ctx context.Context, timeout time.Duration) error {
 		SetReadConcern(readconcern.Local()).
 		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}))
 	if err := s.ping(ctx, timeout); err != nil {
-		return err
+		return fmt.Errorf("no usable server%s: %w", where, err)
 	}
 	if s.batched {
 		s.batched = !s.onMongos(ctx)
@@ -353,18 +357,33 @@ func (s *Store) expectNone(ctx context.Context, id session.ID) error {
 // List implements [session.Store].
 func (s *Store) List(ctx context.Context, user string) (infos []session.Info, err error) {
 	err = s.do(ctx, passing, func(ctx context.Context) error {
-		infos = nil
-		cur, err := s.coll.Find(ctx, filterUser(user), options.Find().SetProjection(withoutData))
-		if err != nil {
-			return err
+		infos, err = s.list(ctx, user)
+		if notSupported(err) && !s.noCollations.Swap(true) {
+			infos, err = s.list(ctx, user)
 		}
-		defer cur.Close(ctx)
-		for cur.Next(ctx) {
-			infos = append(infos, decodeRecord(session.ID{}, cur.Current).Info)
-		}
-		return cur.Err()
+		return err
 	})
 	return infos, err
+}
+
+// list compares each user again: a server that knows no collation in a query
+// may still have one for the collection.
+func (s *Store) list(ctx context.Context, user string) (infos []session.Info, err error) {
+	opts := options.Find().SetProjection(withoutData)
+	if !s.noCollations.Load() {
+		opts.SetCollation(simple)
+	}
+	cur, err := s.coll.Find(ctx, filterUser(user), opts)
+	if err != nil {
+		return nil, err
+	}
+	defer cur.Close(ctx)
+	for cur.Next(ctx) {
+		if rec := decodeRecord(session.ID{}, cur.Current); rec.User == user {
+			infos = append(infos, rec.Info)
+		}
+	}
+	return infos, cur.Err()
 }
 
 // errNotDeleted asks for another attempt.

@@ -24,6 +24,7 @@ import (
 type relay struct {
 	t       testing.TB
 	server  string
+	uri     string
 	mu      sync.Mutex
 	handler func(*call) bson.Raw
 	conns   map[net.Conn]bool
@@ -49,7 +50,8 @@ func relayed(t testing.TB, opts ...*options.ClientOptions) (coll, direct *mongo.
 	require.NoError(t, err)
 	r.wg.Go(func() { r.accept(l) })
 	u.Host, u.Path, u.RawQuery = l.Addr().String(), "/", "directConnection=true"
-	client, err := mongo.Connect(append([]*options.ClientOptions{options.Client().ApplyURI(u.String())}, opts...)...)
+	r.uri = u.String()
+	client, err := mongo.Connect(append([]*options.ClientOptions{options.Client().ApplyURI(r.uri)}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		r.handle(nil)

@@ -321,4 +321,29 @@ var mutations = []mutation{
 		"		filter = filterSame(raw)\n", "",
 		"mongostore", "TestConfirm_ReadsAgainAfterAFailover",
 	},
+	{
+		"a list of users that the collection's collation finds", "mongostore/mongostore.go",
+		"rec.User == user {", "rec.User != \"\" {",
+		"mongostore", "TestList_OtherUsersAreLeftOut",
+	},
+	{
+		"a query with the collection's collation", "mongostore/mongostore.go",
+		"		opts.SetCollation(simple)\n", "",
+		"mongostore", "TestList_UsesTheSimpleCollation",
+	},
+	{
+		"an index with the collection's collation", "mongostore/indexes.go",
+		"SetPartialFilterExpression(hasUser).SetCollation(simple),", "SetPartialFilterExpression(hasUser),",
+		"mongostore", "TestOpen_UserIndexHasTheSimpleCollation",
+	},
+	{
+		"an index error that does not name the index", "mongostore/indexes.go",
+		"		return false, s.indexError(indexUser, err)\n", "		return false, err\n",
+		"mongostore", "TestOpen_IndexErrorsNameTheIndex",
+	},
+	{
+		"a plain index that cannot become a TTL index", "mongostore/indexes.go",
+		"server.HasErrorCode(codeInvalidOptions) {", "server.HasErrorCode(codeInvalidOptions) && false {",
+		"mongostore", "TestOpen_PlainIndexThatCannotBecomeTTL",
+	},
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -29,7 +30,7 @@ func describe(ctx context.Context, c *config, inst *instance) (*Server, error) {
 	}
 	s.RetryableWrites = hello.retryableWrites()
 	if s.Engine == "" {
-		s.Engine = engineName(ctx, client, hello)
+		s.Engine = engineName(askBuild(ctx, client), hello)
 	}
 	err = tryTTL(ctx, client)
 	switch {
@@ -57,6 +58,17 @@ type helloReply struct {
 	SetName        string `bson:"setName"`
 	Msg            string `bson:"msg"`
 	SessionMinutes *int64 `bson:"logicalSessionTimeoutMinutes"`
+
+	Internal bson.RawValue `bson:"internal"`
+}
+
+// documentDB returns the versions of DocumentDB's parts, which its gateway gives.
+func (h helloReply) documentDB() (versions []string) {
+	var internal struct {
+		Versions []string `bson:"documentdb_versions"`
+	}
+	_ = h.Internal.Unmarshal(&internal)
+	return internal.Versions
 }
 
 // retryableWrites is the rule of the drivers' specification: sessions, and not a standalone server.
@@ -64,26 +76,47 @@ func (h helloReply) retryableWrites() bool {
 	return h.SessionMinutes != nil && (h.SetName != "" || h.Msg == "isdbgrid")
 }
 
-func engineName(ctx context.Context, client *mongo.Client, hello helloReply) string {
-	var info struct {
-		Version  string `bson:"version"`
-		FerretDB string `bson:"ferretdbVersion"`
-		Secantus string `bson:"secantusVersion"`
-	}
-	err := client.Database("admin").RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&info)
+type buildInfo struct {
+	Version    string `bson:"version"`
+	GitVersion string `bson:"gitVersion"`
+	Secantus   string `bson:"secantusVersion"`
+	FerretDB1  string `bson:"ferretdbVersion"`
+	FerretDB2  struct {
+		Version    string `bson:"version"`
+		DocumentDB string `bson:"documentdb"`
+	} `bson:"ferretdb"`
+}
+
+// askBuild returns no more than the server answers, in the worst case nothing.
+func askBuild(ctx context.Context, client *mongo.Client) (b buildInfo) {
+	_ = client.Database("admin").RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&b)
+	return b
+}
+
+// engineName tells servers apart by what only they answer: the version is MongoDB's with all of them.
+func engineName(b buildInfo, hello helloReply) string {
+	documentDB := strings.Join(hello.documentDB(), " ")
 	switch {
-	case err != nil || info.Version == "":
+	case b.Version == "":
 		return "a server that does not tell its version"
-	case info.FerretDB != "":
-		return "FerretDB " + info.FerretDB
-	case info.Secantus != "":
-		return "SecantusDB " + info.Secantus
+	case b.FerretDB1 != "":
+		return "FerretDB " + b.FerretDB1
+	case b.FerretDB2.Version != "" && b.FerretDB2.DocumentDB != "":
+		return "FerretDB " + b.FerretDB2.Version + ", DocumentDB " + b.FerretDB2.DocumentDB
+	case b.FerretDB2.Version != "":
+		return "FerretDB " + b.FerretDB2.Version
+	case b.Secantus != "":
+		return "SecantusDB " + b.Secantus
+	case documentDB != "":
+		return "DocumentDB " + documentDB + ", which says " + b.Version
+	case b.GitVersion == "": // a mongod's build always has one
+		return "a server that is not mongod and says " + b.Version
 	case hello.Msg == "isdbgrid":
-		return "mongos " + info.Version
+		return "mongos " + b.Version
 	case hello.SetName != "":
-		return "mongod " + info.Version + ", replica set " + hello.SetName
+		return "mongod " + b.Version + ", replica set " + hello.SetName
 	}
-	return "mongod " + info.Version
+	return "mongod " + b.Version
 }
 
 // tryTTL makes a TTL index in a database of its own and drops it. It shows that the server takes the index, not that

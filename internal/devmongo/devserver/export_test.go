@@ -3,7 +3,9 @@ package devserver
 import (
 	"io"
 	"net"
+	"testing"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
@@ -42,4 +44,21 @@ func StartProxy(backend string, log func(string, ...any)) (addr string, stop fun
 	}
 	p := newProxy(ln, backend, log)
 	return ln.Addr().String(), p.close, nil
+}
+
+// EngineName names the server that gives these answers.
+func EngineName(t testing.TB, build, hello any) string {
+	t.Helper()
+	var b buildInfo
+	var h helloReply
+	for answer, into := range map[any]any{&build: &b, &hello: &h} {
+		raw, err := bson.Marshal(*answer.(*any))
+		if err == nil {
+			err = bson.Unmarshal(raw, into)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return engineName(b, h)
 }
