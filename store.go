@@ -22,11 +22,14 @@ type Store interface {
 	// ch.If holds, atomically with the effects. It never creates a record:
 	// without guards a missing one is [ErrNotFound]. With guards, one that
 	// does not hold is [ErrConflict], and a missing record is either of the
-	// two. An Update without guards may be repeated by the store, one with
-	// guards must not be.
+	// two. With or without guards, the store must not repeat an Update that
+	// may have been applied, because another request may have changed the
+	// record since. It returns an error that wraps [ErrUncertain].
 	Update(ctx context.Context, id ID, ch *Change) error
 
-	// Delete removes the record; that there is none is no error.
+	// Delete removes the record. It is no error if there is none. A nil error
+	// means that the record is known to be gone. The store may repeat a
+	// Delete.
 	Delete(ctx context.Context, id ID) error
 
 	// List returns what describes the sessions of a user, in any order,

@@ -17,7 +17,9 @@ import (
 // that finds one of 8 slots free goes at once and alone, so that nobody waits
 // at low load; the others gather, at most 16 in a batch, for the next slot. A
 // batch starts after each of its callers has asked, so that none gets an older
-// answer. It is off by default, and on a mongos, which would ask every shard.
+// answer. Loads that wait for a batch count towards [WithMaxInFlight], and so
+// does the batch's command. It is off by default, and on a mongos, which would
+// ask every shard.
 func WithBatchedLoads() Option {
 	return func(c *config) { c.batched = true }
 }

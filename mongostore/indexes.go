@@ -61,17 +61,22 @@ func (s *Store) ensureIndexes(ctx context.Context) (sweeps bool, err error) {
 var simple = &options.Collation{Locale: "simple"}
 
 // ensureUser makes the index by user. It leaves out the parts that a server
-// does not know: without a collation of its own an index has the collection's.
+// does not know. A query then has no collation either, so that it has the
+// index's.
 func (s *Store) ensureUser(ctx context.Context) error {
 	keys := bson.D{{Key: fieldUser, Value: 1}, {Key: fieldCreated, Value: 1}}
 	hasUser := bson.D{{Key: fieldUser, Value: bson.D{{Key: "$gt", Value: ""}}}}
 	var err error
-	for _, opts := range []*options.IndexOptionsBuilder{
-		options.Index().SetPartialFilterExpression(hasUser).SetCollation(simple),
-		options.Index().SetPartialFilterExpression(hasUser),
-		options.Index(),
-	} {
-		err = s.ensure(ctx, mongo.IndexModel{Keys: keys, Options: opts.SetName(indexUser)})
+	for _, known := range []struct{ partial, collation bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
+		opts := options.Index().SetName(indexUser)
+		if known.partial {
+			opts.SetPartialFilterExpression(hasUser)
+		}
+		if known.collation {
+			opts.SetCollation(simple)
+		}
+		err = s.ensure(ctx, mongo.IndexModel{Keys: keys, Options: opts})
+		s.noCollations.Store(!known.collation)
 		if !notSupported(err) {
 			break
 		}

@@ -174,7 +174,8 @@ func TestList_UsesTheSimpleCollation(t *testing.T) {
 	}
 }
 
-// The index has the collation of the query, or the query could not use it.
+// A query could not use an index of another collation. A server that knows no
+// collation is asked without one from the first query on.
 func TestOpen_UserIndexHasTheSimpleCollation(t *testing.T) {
 	coll, _, relay := relayed(t)
 	var locales []string
@@ -186,6 +187,18 @@ func TestOpen_UserIndexHasTheSimpleCollation(t *testing.T) {
 		}
 		return c.forward()
 	})
-	open(t, coll)
+	store := open(t, coll)
 	require.Equal(t, "simple", locales[0])
+	made := locales[len(locales)-1]
+	var queries []string
+	relay.handle(func(c *call) bson.Raw {
+		if c.name == "find" {
+			locale, _ := c.body.Lookup("collation", "locale").StringValueOK()
+			queries = append(queries, locale)
+		}
+		return c.forward()
+	})
+	_, err := store.List(background, "ann")
+	require.NoError(t, err)
+	require.Equal(t, []string{made}, queries)
 }

@@ -25,6 +25,13 @@ import (
 // Store is a [session.Store] on a collection. It is safe for concurrent use.
 // Reads go to the primary and writes are acknowledged by a majority's journals,
 // whatever the URI or the client says.
+//
+// A method returns when its context ends: while it waits for a connection, for
+// a reply, or to make another attempt. If the end comes while a command is under
+// way, the driver closes the connection, and a write is uncertain. Pass a
+// context that ends only if the server takes too long, as the Manager does. A
+// deadline does not reach the server. The store ignores a session of the driver
+// in the context, so it never takes part in a transaction of the caller.
 type Store struct {
 	config
 	coll   *mongo.Collection
@@ -90,10 +97,11 @@ func WithLogger(log *slog.Logger) Option {
 	}
 }
 
-// WithMaxInFlight bounds the operations under way at a time, those waiting for
-// a connection included; past it they fail at once, so that a server that has
-// become slow does not fill the memory. 1 to 1,000,000; by default ten times
-// the pool of connections.
+// WithMaxInFlight bounds the operations under way at a time, including those
+// that wait for a connection, for another attempt or for a batch. Beyond the
+// bound they fail at once, so that a server that has become slow does not fill
+// the memory. It must be from 1 to 1,000,000. The default is ten times the pool
+// of connections.
 func WithMaxInFlight(n int) Option {
 	return func(c *config) {
 		c.maxFlight = int64(n)

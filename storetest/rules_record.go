@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -153,4 +154,41 @@ func deleteMissing(t *trial) {
 	rec := t.inserted()
 	t.delete(rec.ID)
 	t.delete(rec.ID)
+}
+
+// confirmer is the optional method of a store that can lose what it has not
+// acknowledged.
+type confirmer interface {
+	Confirm(ctx context.Context, id session.ID) (*session.Record, error)
+}
+
+// confirmed cannot make a store lose anything. It proves the rest: a store that
+// has not lost anything answers as Load does.
+func confirmed(t *trial) {
+	store, ok := t.store.(confirmer)
+	if !ok {
+		return
+	}
+	missing := t.id()
+	if rec, err := store.Confirm(t.Context(), missing); rec != nil || !errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("Confirm of a missing record: %v, error %v, want ErrNotFound", rec, err)
+	}
+	t.gone(missing, "Confirm of a missing record")
+	empty := t.bare(nil)
+	t.insert(empty)
+	for what, rec := range map[string]*session.Record{"a full record": t.inserted(), "a record without values": empty} {
+		got, err := store.Confirm(t.Context(), rec.ID)
+		if err != nil || got == nil {
+			t.Fatalf("Confirm of %s: %v, error %v", what, got, err)
+		}
+		if d := diff(got, rec); d != "" {
+			t.Fatalf("Confirm of %s: %s", what, d)
+		}
+		t.stored(rec, "Confirm of "+what)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := store.Confirm(ctx, missing); err == nil || errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("Confirm with a cancelled context: error %v, want one that says that the store was not asked", err)
+	}
 }

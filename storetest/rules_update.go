@@ -89,8 +89,8 @@ func updateNothing(t *trial) {
 	t.stored(rec, "Update with nothing but a guard that holds")
 }
 
-// updateSame: a database that counts changed records apart from found ones
-// says 0 here, and an Update that the store itself repeats comes to the same.
+// updateSame covers databases that count changed records and not found ones.
+// They count 0 here.
 func updateSame(t *trial) {
 	rec, ch := t.inserted(), t.change()
 	t.update(rec.ID, ch)

@@ -60,6 +60,7 @@ func contract() []rule {
 		{"fields that are zero stay zero", zeroFields},
 		{"times keep their millisecond, whatever their zone", times},
 		{"Insert of an existing ID is ErrConflict and leaves what is stored", insertTwice},
+		{"Confirm, if there is one, returns what Load returns", confirmed},
 		{"what Load returned is the caller's own", ownLoaded},
 		{"what Insert was given stays the caller's own", ownInserted},
 		{"what Update was given stays the caller's own", ownChange},

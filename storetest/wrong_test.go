@@ -53,6 +53,7 @@ var wrongStores = []wrong{
 	{"caches what it loads, and shares it", func() session.Store {
 		return &sharesLoaded{Store: memstore.New(), cache: map[session.ID]*session.Record{}}
 	}, "what Load returned is the caller's own", nil},
+	{"confirms a record without its data", func() session.Store { return confirmsHalf{memstore.New()} }, "Confirm, if there is one, returns what Load returns", nil},
 	{"keeps the slice that Insert was given", func() session.Store { return &sharesInserted{Store: memstore.New(), kept: map[session.ID][]byte{}} }, "what Insert was given stays the caller's own", nil},
 	{"keeps the slice that Update was given", func() session.Store { return &sharesChange{Store: memstore.New(), kept: map[session.ID][]byte{}} }, "what Update was given stays the caller's own", nil},
 	{"has an error of its own for what has expired", func() session.Store { return loadJudges{memstore.New()} }, "an expired record is there or ErrNotFound, a live one is there", nil},

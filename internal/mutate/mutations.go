@@ -333,7 +333,7 @@ var mutations = []mutation{
 	},
 	{
 		"an index with the collection's collation", "mongostore/indexes.go",
-		"SetPartialFilterExpression(hasUser).SetCollation(simple),", "SetPartialFilterExpression(hasUser),",
+		"			opts.SetCollation(simple)\n", "",
 		"mongostore", "TestOpen_UserIndexHasTheSimpleCollation",
 	},
 	{
