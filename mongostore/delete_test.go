@@ -1,6 +1,7 @@
 package mongostore_test
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,18 +18,16 @@ func TestDelete_UntilTheRecordIsGone(t *testing.T) {
 	store := open(t, coll, mongostore.WithoutIndexes())
 	id := session.ID{1}
 	require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id}}))
-	deletes := 0
+	var deletes atomic.Int32
 	relay.handle(func(c *call) bson.Raw {
-		if c.name == "delete" {
-			if deletes++; deletes <= 3 {
-				return must(bson.Marshal(bson.D{{Key: "ok", Value: 1}, {Key: "n", Value: 0}}))
-			}
+		if c.name == "delete" && deletes.Add(1) <= 3 {
+			return must(bson.Marshal(bson.D{{Key: "ok", Value: 1}, {Key: "n", Value: 0}}))
 		}
 		return c.forward()
 	})
 	require.NoError(t, store.Delete(background, id))
 	require.Zero(t, must(direct.CountDocuments(background, bson.D{})))
-	require.Equal(t, 4, deletes)
+	require.EqualValues(t, 4, deletes.Load())
 	require.NoError(t, store.Delete(background, id), "of a record that is gone")
-	require.Equal(t, 5, deletes)
+	require.EqualValues(t, 5, deletes.Load())
 }

@@ -136,6 +136,9 @@ var refusals = []int{
 // label RetryableWriteError it does not: the driver may have sent the write
 // twice, and the error is only about the second attempt.
 func refused(err error) bool {
+	if errors.Is(err, driver.ErrUnsupportedStorageEngine) {
+		return true // in place of IllegalOperation
+	}
 	var labeled mongo.LabeledError
 	if errors.As(err, &labeled) && (labeled.HasErrorLabel("RetryableWriteError") || labeled.HasErrorLabel("NetworkError")) {
 		return false

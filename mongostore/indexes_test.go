@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -144,19 +145,37 @@ func TestList_OtherUsersAreLeftOut(t *testing.T) {
 	require.Equal(t, "ann", infos[0].User)
 }
 
+// log collects texts from several goroutines.
+type log struct {
+	mu    sync.Mutex
+	texts []string
+}
+
+func (l *log) add(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.texts = append(l.texts, text)
+}
+
+func (l *log) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.texts
+}
+
 // A server that knows no collations is asked once.
 func TestList_UsesTheSimpleCollation(t *testing.T) {
 	for name, known := range map[string]bool{"known": true, "unknown": false} {
 		t.Run(name, func(t *testing.T) {
 			coll, _, relay := relayed(t)
 			store := open(t, coll, mongostore.WithoutIndexes())
-			var collations []string
+			var collations log
 			relay.handle(func(c *call) bson.Raw {
 				if c.name != "find" {
 					return c.forward()
 				}
 				locale, _ := c.body.Lookup("collation", "locale").StringValueOK()
-				if collations = append(collations, locale); locale != "" && !known {
+				if collations.add(locale); locale != "" && !known {
 					return failure(238, "find: support for field collation is not implemented yet")
 				}
 				return cursor(c.body.Lookup("$db").StringValue() + ".http_sessions")
@@ -169,7 +188,7 @@ func TestList_UsesTheSimpleCollation(t *testing.T) {
 			if !known {
 				want = []string{"simple", "", ""}
 			}
-			require.Equal(t, want, collations)
+			require.Equal(t, want, collations.all())
 		})
 	}
 }
@@ -178,27 +197,27 @@ func TestList_UsesTheSimpleCollation(t *testing.T) {
 // collation is asked without one from the first query on.
 func TestOpen_UserIndexHasTheSimpleCollation(t *testing.T) {
 	coll, _, relay := relayed(t)
-	var locales []string
+	var locales log
 	relay.handle(func(c *call) bson.Raw {
 		if indexName(c) == "session_user" {
 			array := c.body.Lookup("indexes").Array()
 			locale, _ := array.Index(0).Document().Lookup("collation", "locale").StringValueOK()
-			locales = append(locales, locale)
+			locales.add(locale)
 		}
 		return c.forward()
 	})
 	store := open(t, coll)
-	require.Equal(t, "simple", locales[0])
-	made := locales[len(locales)-1]
-	var queries []string
+	all := locales.all()
+	require.Equal(t, "simple", all[0])
+	var queries log
 	relay.handle(func(c *call) bson.Raw {
 		if c.name == "find" {
 			locale, _ := c.body.Lookup("collation", "locale").StringValueOK()
-			queries = append(queries, locale)
+			queries.add(locale)
 		}
 		return c.forward()
 	})
 	_, err := store.List(background, "ann")
 	require.NoError(t, err)
-	require.Equal(t, []string{made}, queries)
+	require.Equal(t, all[len(all)-1:], queries.all())
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,14 +61,14 @@ func TestWriteOutcome(t *testing.T) {
 			store := open(t, coll, mongostore.WithoutIndexes())
 			id := session.ID{1}
 			require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id}, Verifier: []byte{1}}))
-			writes := 0
+			var writes atomic.Int32
 			ctx, cancel := context.WithCancel(background)
 			defer cancel()
 			relay.handle(func(c *call) bson.Raw {
 				if c.name != "insert" && c.name != "update" {
 					return c.forward()
 				}
-				if writes++; writes > 10 {
+				if writes.Add(1) > 10 {
 					cancel()
 				}
 				return tc.reply
@@ -82,7 +83,7 @@ func TestWriteOutcome(t *testing.T) {
 					require.Equal(t, meaning == tc.want, errors.Is(err, meaning), "%s: %v", op, err)
 				}
 			}
-			require.Equal(t, 3, writes, "each write is sent once")
+			require.EqualValues(t, 3, writes.Load(), "each write is sent once")
 		})
 	}
 }
@@ -106,18 +107,16 @@ func TestWrite_LostReplyIsNotRepeated(t *testing.T) {
 			coll, _, relay := relayed(t, options.Client().SetRetryWrites(false))
 			store := open(t, coll, mongostore.WithoutIndexes())
 			require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id}, Verifier: []byte{1}}))
-			sent := 0
+			var sent atomic.Int32
 			relay.handle(func(c *call) bson.Raw {
 				reply := c.forward()
-				if c.name == "insert" || c.name == "update" {
-					if sent++; sent == 1 {
-						return nil
-					}
+				if (c.name == "insert" || c.name == "update") && sent.Add(1) == 1 {
+					return nil
 				}
 				return reply
 			})
 			require.ErrorIs(t, write(store), session.ErrUncertain)
-			require.Equal(t, 1, sent)
+			require.EqualValues(t, 1, sent.Load())
 		})
 	}
 }
@@ -127,21 +126,20 @@ func TestWrite_RefusalInPassingIsRepeated(t *testing.T) {
 	coll, _, relay := relayed(t, options.Client().SetRetryWrites(false))
 	store := open(t, coll, mongostore.WithoutIndexes())
 	refusals := []bson.Raw{writeFailure(112, "WriteConflict"), failure(10107, "not primary")}
-	var left []bson.Raw
+	var writes atomic.Int32
 	relay.handle(func(c *call) bson.Raw {
-		if (c.name == "insert" || c.name == "update") && len(left) > 0 {
-			reply := left[0]
-			left = left[1:]
-			return reply
+		if c.name == "insert" || c.name == "update" {
+			if n := int(writes.Add(1)); n <= len(refusals) {
+				return refusals[n-1]
+			}
 		}
 		return c.forward()
 	})
 	id := session.ID{1}
-	left = refusals
 	require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id}}))
-	left = refusals
+	require.EqualValues(t, len(refusals)+1, writes.Swap(0))
 	require.NoError(t, store.Update(background, id, &session.Change{User: "ann"}))
-	require.Empty(t, left)
+	require.EqualValues(t, len(refusals)+1, writes.Load())
 }
 
 // A connection that could not be made has sent nothing. The driver has the
