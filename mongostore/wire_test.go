@@ -51,7 +51,10 @@ func relayed(t testing.TB, opts ...*options.ClientOptions) (coll, direct *mongo.
 	r.wg.Go(func() { r.accept(l) })
 	u.Host, u.Path, u.RawQuery = l.Addr().String(), "/", "directConnection=true"
 	r.uri = u.String()
-	client, err := mongo.Connect(append([]*options.ClientOptions{options.Client().ApplyURI(r.uri)}, opts...)...)
+	// With the other mode the driver waits 10 seconds for news of a server that
+	// says that it is not primary.
+	poll := options.Client().ApplyURI(r.uri).SetServerMonitoringMode("poll")
+	client, err := mongo.Connect(append([]*options.ClientOptions{poll}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		r.handle(nil)
