@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -45,101 +43,6 @@ type Store struct {
 }
 
 var _ session.Store = (*Store)(nil)
-
-// Option changes a default of [Open] and [OpenCollection].
-type Option func(*config)
-
-type config struct {
-	database, collection string
-	expiry               Expiry
-	indexes              bool
-	log                  *slog.Logger
-	maxFlight            int64
-	batched              bool
-	faults               []error
-}
-
-// WithDatabase names the database, by default that of the URI, else app. It
-// does not apply to OpenCollection.
-func WithDatabase(name string) Option {
-	return func(c *config) { c.database = c.named("WithDatabase", name) }
-}
-
-// WithCollection names the collection, http_sessions by default. It does not
-// apply to OpenCollection.
-func WithCollection(name string) Option {
-	return func(c *config) { c.collection = c.named("WithCollection", name) }
-}
-
-// WithExpiry sets what removes expired sessions, [ExpiryAuto] by default.
-func WithExpiry(e Expiry) Option {
-	return func(c *config) {
-		c.expiry = e
-		if e < ExpiryAuto || e > ExpiryNone {
-			c.fault("WithExpiry(%d): want ExpiryAuto, ExpiryTTL, ExpirySweep or ExpiryNone", e)
-		}
-	}
-}
-
-// WithoutIndexes leaves the indexes to somebody else: deploy tools, where the
-// app may not create any. docs/indexes.md lists them.
-func WithoutIndexes() Option {
-	return func(c *config) { c.indexes = false }
-}
-
-// WithLogger sets where the store logs, [slog.Default] by default.
-func WithLogger(log *slog.Logger) Option {
-	return func(c *config) {
-		c.log = log
-		if log == nil {
-			c.fault("WithLogger(nil): use slog.New(slog.DiscardHandler) for silence")
-		}
-	}
-}
-
-// WithMaxInFlight bounds the operations under way at a time, including those
-// that wait for a connection, for another attempt or for a batch. Beyond the
-// bound they fail at once, so that a server that has become slow does not fill
-// the memory. It must be from 1 to 1,000,000. The default is ten times the pool
-// of connections.
-func WithMaxInFlight(n int) Option {
-	return func(c *config) {
-		c.maxFlight = int64(n)
-		if n < 1 || n > 1_000_000 {
-			c.fault("WithMaxInFlight(%d): want 1 to 1000000", n)
-		}
-	}
-}
-
-func (c *config) fault(format string, args ...any) {
-	c.faults = append(c.faults, fmt.Errorf("mongostore: "+format, args...))
-}
-
-func (c *config) named(option, name string) string {
-	if name == "" {
-		c.fault("%s(\"\"): leave the option out for the default", option)
-	}
-	return name
-}
-
-const (
-	defaultPool    = 100 // the driver's own
-	flightsPerConn = 10
-	// openTimeout bounds Open where the URI has no connectTimeoutMS.
-	openTimeout = 10 * time.Second
-)
-
-func configure(opts []Option) (config, error) {
-	c := config{database: "app", collection: "http_sessions", indexes: true, log: slog.Default()}
-	for i, opt := range opts {
-		if opt == nil {
-			c.fault("option %d is nil", i+1)
-			continue
-		}
-		opt(&c)
-	}
-	return c, errors.Join(c.faults...)
-}
 
 // Open connects to the server of a MongoDB URI, makes sure that it answers and
 // that the indexes are there, and returns the store, which owns the
@@ -396,44 +299,3 @@ func (s *Store) list(ctx context.Context, user string) (infos []session.Info, er
 
 // errNotDeleted asks for another attempt.
 const errNotDeleted = temporaryError("mongostore: the server does not delete the record")
-
-// errBusy is returned beyond WithMaxInFlight.
-var errBusy = errors.New("mongostore: too many operations are waiting for the server; see WithMaxInFlight")
-
-// do runs an operation, and runs it again while its error satisfies again and
-// ctx has not ended. The driver makes one more attempt by itself, at once; an
-// election takes longer.
-func (s *Store) do(ctx context.Context, again func(error) bool, op func(context.Context) error) error {
-	if err := s.enter(); err != nil {
-		return err
-	}
-	defer s.leave()
-	return repeat(operation{ctx}, again, op)
-}
-
-// enter counts an operation, or refuses it beyond WithMaxInFlight.
-func (s *Store) enter() error {
-	if s.flight.Add(1) > s.maxFlight {
-		s.flight.Add(-1)
-		return errBusy
-	}
-	return nil
-}
-
-func (s *Store) leave() { s.flight.Add(-1) }
-
-func repeat(ctx context.Context, again func(error) bool, op func(context.Context) error) error {
-	err := ctx.Err()
-	for wait := 5 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, time.Second) {
-		if err = op(ctx); err == nil || !again(err) {
-			return err
-		}
-		timer := time.NewTimer(wait/2 + rand.N(wait/2+1))
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
-	return err
-}

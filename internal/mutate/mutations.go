@@ -292,7 +292,7 @@ var mutations = []mutation{
 		"mongostore", "TestDelete_UntilTheRecordIsGone",
 	},
 	{
-		"a store inside the caller's transaction", "mongostore/mongostore.go",
+		"a store inside the caller's transaction", "mongostore/attempts.go",
 		"	return repeat(operation{ctx}, again, op)", "	return repeat(ctx, again, op)",
 		"mongostore", "TestStore_IgnoresTheDriversSession|TestStore_InsideATransaction",
 	},
