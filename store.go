@@ -3,7 +3,7 @@ package session
 import "context"
 
 // Store keeps records. It is atomic per record, safe for concurrent use and
-// holds no clock: the [Manager] judges what has expired. Every error that is
+// holds no clock: the [Manager] judges what has expired. Every error that
 // is neither [ErrNotFound] nor [ErrConflict] means that the store could not
 // answer, and is never taken for an absent session. An error that may hide an applied
 // write wraps [ErrUncertain]; the Manager then reads back what became of it.

@@ -3,8 +3,9 @@ package mongostore
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
+
+	"github.com/holdfast-go/session/internal/backoff"
 )
 
 // errBusy is returned beyond WithMaxInFlight.
@@ -34,16 +35,10 @@ func (s *Store) leave() { s.flight.Add(-1) }
 
 func repeat(ctx context.Context, again func(error) bool, op func(context.Context) error) error {
 	err := ctx.Err()
-	for wait := 5 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, time.Second) {
-		if err = op(ctx); err == nil || !again(err) {
+	for try := 0; ctx.Err() == nil; try++ {
+		if err = op(ctx); err == nil || !again(err) || !backoff.Wait(ctx, try, time.Second) {
 			return err
 		}
-		timer := time.NewTimer(wait/2 + rand.N(wait/2+1))
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
 	}
 	return err
 }

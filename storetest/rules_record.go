@@ -156,16 +156,10 @@ func deleteMissing(t *trial) {
 	t.delete(rec.ID)
 }
 
-// confirmer is the optional method of a store that can lose what it has not
-// acknowledged.
-type confirmer interface {
-	Confirm(ctx context.Context, id session.ID) (*session.Record, error)
-}
-
 // confirmed cannot make a store lose anything. It proves the rest: a store that
 // has not lost anything answers as Load does.
 func confirmed(t *trial) {
-	store, ok := t.store.(confirmer)
+	store, ok := t.store.(session.Confirmer)
 	if !ok {
 		return
 	}

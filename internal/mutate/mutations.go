@@ -262,6 +262,8 @@ var mutations = []mutation{
 		"a refusal of a struct with a locked mutex", "roundtrip.go",
 		" && !hasMethod(t, lockMethods) {", " {",
 		".", "TestSet_ValuesThatComeBack",
+	},
+	{
 		"an Update that is repeated without knowing its outcome", "mongostore/mongostore.go",
 		"	return s.do(ctx, unapplied, func(ctx context.Context) error {\n		res, err := s.coll.UpdateOne(", "	return s.do(ctx, passing, func(ctx context.Context) error {\n		res, err := s.coll.UpdateOne(",
 		"mongostore", "TestWrite_LostReplyIsNotRepeated",
