@@ -58,19 +58,14 @@ func (e *end) keeps(a *actor) session.ID {
 // revokedBy tells whether another actor has revoked what a signed in to.
 func (e *end) revokedBy(a *actor) bool {
 	return e.any(func(st *step) bool {
-		return st.actor != a && st.actor.revokes() == a.op.user && isMarker(st.id) && st.done && a.began.UnixNano() < st.notBefore()
+		return st.actor != a && st.actor.revokes() == a.op.user && isMarker(st.id) && st.done && a.began.UnixNano() < st.marker().NotBefore
 	})
 }
 
 // endedByID tells whether somebody began to revoke the session by its ID.
 func (e *end) endedByID(id session.ID) bool {
 	return e.any(func(st *step) bool {
-		values := valuesOf(st.record)
-		if st.change != nil {
-			values = st.change.Set
-		}
-		_, ended := values[id.String()]
-		return isMarker(st.id) && st.done && ended
+		return isMarker(st.id) && st.done && st.marker().ended(id)
 	})
 }
 
@@ -82,17 +77,25 @@ func (a *actor) revokes() string {
 	return cmp.Or(a.op.user, a.user)
 }
 
-// notBefore reads the time of a revocation from the marker that it writes.
-func (st *step) notBefore() int64 {
+// marker is the content of the record that a revocation leaves.
+type marker struct {
+	NotBefore int64
+	Ended     map[string]int64
+}
+
+func (m marker) ended(id session.ID) bool {
+	_, ok := m.Ended[id.String()]
+	return ok
+}
+
+// marker reads it from the step that writes it.
+func (st *step) marker() (m marker) {
 	values := valuesOf(st.record)
 	if st.change != nil {
 		values = st.change.Set
 	}
-	var m struct{ NotBefore int64 }
-	for _, v := range values {
-		_ = json.Unmarshal(v.Data, &m)
-	}
-	return m.NotBefore
+	_ = json.Unmarshal(values["revoked"].Data, &m)
+	return m
 }
 
 // deletedByRight: a record is deleted only by who may.

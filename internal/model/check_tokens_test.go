@@ -1,9 +1,12 @@
 package model_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/holdfast-go/session"
@@ -39,7 +42,8 @@ func (e *end) superseded(a *actor) bool {
 
 // supersededDoesNothing: within 30 s, a token before the current one reads
 // nothing, writes nothing, creates nothing and sets no cookie; a sign-in may
-// join the one that superseded it.
+// join the one that superseded it or, after that session has ended, begin
+// another one.
 func (e *end) supersededDoesNothing(a *actor) {
 	const name = "a superseded token does nothing"
 	if !e.superseded(a) {
@@ -59,11 +63,30 @@ func (e *end) supersededDoesNothing(a *actor) {
 		e.fail(name, "%d set a cookie", a.n)
 	}
 	for _, st := range e.steps(a, func(st *step) bool { return st.done && !isMarker(st.id) }) {
-		allowed := joins && (st.what == "update" && !st.renewal() || st.what == "delete" && (e.revokedBy(a) || a.op.revokes))
-		if !allowed {
+		if !joins || !e.joining(a, st) {
 			e.fail(name, "%d did %s", a.n, st.what)
 		}
 	}
+}
+
+// joining tells whether a sign-in with a superseded token may take a step.
+func (e *end) joining(a *actor, st *step) bool {
+	switch st.what {
+	case "update":
+		return !st.renewal()
+	case "insert":
+		t, _ := tokenOf(a.in)
+		return e.endedBefore(t.id, st)
+	case "delete":
+		return e.revokedBy(a) || a.op.revokes
+	}
+	return false
+}
+
+// endedBefore tells whether a session ended before a step.
+func (e *end) endedBefore(id session.ID, before *step) bool {
+	log := e.world.log
+	return slices.ContainsFunc(log[:slices.Index(log, before)], func(st *step) bool { return st.ends(id) })
 }
 
 // tokenWorks: the cookie of an acknowledged answer opens the session, unless
@@ -79,7 +102,7 @@ func (e *end) tokenWorks(a *actor) {
 		return // deletedByRight sees to the first
 	}
 	for _, o := range e.actors {
-		if p, ok := tokenOf(o.in); ok && p == t && len(e.steps(o, (*step).renewal)) > 0 {
+		if p, ok := tokenOf(o.in); ok && p.is(t) && len(e.steps(o, (*step).renewal)) > 0 {
 			return
 		}
 	}
@@ -173,8 +196,10 @@ func (e *end) asked() {
 			known[t] = c
 		}
 	}
-	for t, c := range known {
-		s := e.ask(c)
+	// The admission of an unsettled token may delete the record.
+	unsettledLast := func(a, b token) int { return cmp.Compare(min(a.unsettled, 1), min(b.unsettled, 1)) }
+	for _, t := range slices.SortedFunc(maps.Keys(known), unsettledLast) {
+		s := e.ask(known[t])
 		rec := e.records[t.id]
 		works := e.works(t)
 		switch {
@@ -191,7 +216,14 @@ func (e *end) asked() {
 // works tells whether, by the records, a token opens a live session.
 func (e *end) works(t token) bool {
 	rec := e.records[t.id]
-	return t.opens(rec) && time.Now().Before(rec.Expires)
+	return t.opens(rec) && time.Now().Before(rec.Expires) && !e.revokedSince(t)
+}
+
+// revokedSince tells whether a revocation refuses an unsettled token.
+func (e *end) revokedSince(t token) bool {
+	return t.unsettled != 0 && e.any(func(st *step) bool {
+		return isMarker(st.id) && st.done && (st.marker().NotBefore > t.unsettled || st.marker().ended(t.id))
+	})
 }
 
 func (e *end) cookies() []*http.Cookie {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -290,10 +291,11 @@ func newOpener() *securecookie.SecureCookie {
 	return securecookie.New(key, nil).SetSerializer(securecookie.NopEncoder{}).MaxAge(0)
 }
 
-// token is what a cookie carries.
+// token is the content of a cookie.
 type token struct {
-	id       session.ID
-	verifier [sha256.Size]byte
+	id        session.ID
+	verifier  [sha256.Size]byte
+	unsettled int64 // nanoseconds since 1970, if the sign-in is not complete
 }
 
 func tokenOf(c *http.Cookie) (t token, ok bool) {
@@ -301,13 +303,19 @@ func tokenOf(c *http.Cookie) (t token, ok bool) {
 		return t, false
 	}
 	var raw []byte
-	if opener.Decode(c.Name, c.Value, &raw) != nil || len(raw) != 48 {
+	if opener.Decode(c.Name, c.Value, &raw) != nil || len(raw) != 48 && len(raw) != 56 {
 		return t, false
 	}
+	if len(raw) == 56 {
+		t.unsettled = int64(binary.BigEndian.Uint64(raw[48:]))
+	}
 	copy(t.id[:], raw)
-	t.verifier = sha256.Sum256(raw[16:])
+	t.verifier = sha256.Sum256(raw[16:48])
 	return t, true
 }
+
+// is reports whether two tokens have the same ID and secret.
+func (t token) is(o token) bool { return t.id == o.id && t.verifier == o.verifier }
 
 // opens tells whether the token is the record's.
 func (t token) opens(rec *session.Record) bool {
