@@ -21,7 +21,8 @@ type mark struct {
 // tally is what they count in.
 type tally struct {
 	N    int
-	User string // who counted last
+	By   int // who counted last
+	User string
 }
 
 const (
@@ -45,9 +46,11 @@ type actor struct {
 	world   *world
 	manager *session.Manager
 
-	resume chan fault
-	next   *step // where it has stopped
-	ended  bool
+	resume  chan fault
+	next    *step // where it has stopped
+	ended   bool
+	past    bool // its admission
+	failing int  // operations of the store, of those to come
 
 	began   time.Time
 	in      *http.Cookie // presented
@@ -55,7 +58,10 @@ type actor struct {
 	err     error        // the answer
 	bodies  int          // answers written, of a handler
 	user    string       // as of the admission
+	after   string       // the user after a sign-in that failed and Discard
+	fell    bool         // its sign-in failed, and it went on
 	sights  []sight
+	counted []tally      // values that its Updates saw
 	broken  any          // what it panicked with
 	revoked []session.ID // one by one
 }
@@ -75,6 +81,7 @@ func (a *actor) live() {
 	}
 	switch {
 	case a.op.alone != nil:
+		a.past = true
 		a.err = a.op.alone(a)
 	case a.wrapped:
 		a.serve()
@@ -108,7 +115,7 @@ func (a *actor) load() error {
 	if err != nil {
 		return err
 	}
-	a.user = s.User()
+	a.user, a.past = s.User(), true
 	a.look(s)
 	// What an Update stored has its answer; a Save has one of its own.
 	stored := a.op.counts && !s.ID().IsZero()
@@ -131,7 +138,7 @@ func (a *actor) serve() {
 	w := httptest.NewRecorder()
 	a.manager.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := session.FromContext(r.Context())
-		a.user = s.User()
+		a.user, a.past = s.User(), true
 		a.look(s)
 		if a.op.late {
 			_, _ = w.Write([]byte("ok"))

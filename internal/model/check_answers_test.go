@@ -14,7 +14,7 @@ func (e *end) answered(a *actor) {
 	if a.wrapped && !a.dead() && a.bodies != 1 {
 		e.fail("one answer", "%d answered %d times", a.n, a.bodies)
 	}
-	if a.outcome() == unsure && !a.befell(crashed, applied, dropped) {
+	if a.outcome() == unsure && !a.befell(lostReplies...) && !a.befell(outages...) {
 		e.fail("an error has a cause", "%d met no fault: %v", a.n, a.err)
 	}
 	if a.outcome() == refused && !e.caused(a) {
@@ -30,8 +30,12 @@ func (e *end) caused(a *actor) bool {
 	switch {
 	case is(session.ErrNotFound):
 		return len(e.start) == 0 || e.stranger(a) || e.any(func(st *step) bool { return st.what == "delete" && st.done || st.touch.all })
+	case is(session.ErrSuperseded) && a.fell:
+		return true // the token of the sign-in that failed is unsettled
+	case is(session.ErrConflict) && a.op.again && e.any(func(st *step) bool { return st.actor != a && st.ends(st.id) && e.inserted(a, st.id) }):
+		return true
 	case is(session.ErrSuperseded), is(session.ErrConflict):
-		return others((*step).renewal) || a.befell(applied) && e.any((*step).renewal)
+		return others((*step).renewal) || a.befell(applied, appliedDown) && e.any((*step).renewal)
 	case is(session.ErrRevoked):
 		return others(func(st *step) bool { return isMarker(st.id) && st.done })
 	case is(session.ErrUndeliverable):
@@ -76,7 +80,7 @@ func (e *end) nothingOfRefused(a *actor) {
 	}) {
 		e.fail(name, "%d left a session: %v", a.n, a.err)
 	}
-	if a.out != nil {
+	if a.out != nil && !a.op.again {
 		e.fail(name, "%d set a cookie: %v", a.n, a.err)
 	}
 }
@@ -104,7 +108,10 @@ func (e *end) acknowledgedIsThere(a *actor) {
 	if a.op.limits && a.out != nil && len(e.steps(a, limited)) == 0 {
 		e.fail(name, "%d never stored its limits", a.n)
 	}
-	if a.op.user != "" && !e.signedIn(a) {
+	if a.op.resets && len(e.steps(a, func(st *step) bool { return st.stores(string(visits)) })) == 0 {
+		e.fail(name, "%d never set the count", a.n)
+	}
+	if a.op.user != "" && !a.fell && !e.signedIn(a) {
 		e.fail(name, "%d is not signed in, and nobody ended that session", a.n)
 	}
 }

@@ -64,7 +64,7 @@ func (e *end) writer(id session.ID, key string, version int64) *actor {
 
 // countIsExact: Updates are neither lost nor applied twice.
 func (e *end) countIsExact(rec *session.Record) {
-	if slices.ContainsFunc(e.actors, func(a *actor) bool { return a.op.clears }) {
+	if slices.ContainsFunc(e.actors, func(a *actor) bool { return a.op.clears || a.op.resets }) {
 		return // which sets it back
 	}
 	least := counted(e.start[rec.ID])
@@ -84,6 +84,40 @@ func (e *end) countIsExact(rec *session.Record) {
 	if n := counted(rec); n < least || n > most {
 		e.fail("no Update applied twice", "the count is %d, want %d to %d", n, least, most)
 	}
+}
+
+// repeatsUndoNothing: a value that was stored is not stored again over one that
+// another actor has stored since. Nor is what was cleared cleared again.
+func (e *end) repeatsUndoNothing() {
+	log := e.world.log
+	for i, st := range log {
+		if !st.done || st.change == nil || isMarker(st.id) {
+			continue
+		}
+		for _, key := range []string{string(color), string(shape), string(visits)} {
+			first := slices.IndexFunc(log[:i], func(o *step) bool { return o.actor == st.actor && o.writesSame(st, key) })
+			if first >= 0 && slices.ContainsFunc(log[first:i], func(o *step) bool {
+				return o.actor != st.actor && o.id == st.id && o.stores(key)
+			}) {
+				e.fail("a repetition undoes nothing", "%d wrote %s twice, and another one in between", st.actor.n, key)
+			}
+		}
+	}
+}
+
+// writesSame tells whether two steps write the same version of a key, or remove
+// it with all others.
+func (st *step) writesSame(o *step, key string) bool {
+	return st.id == o.id && st.stores(key) && o.stores(key) && st.version(key) == o.version(key)
+}
+
+// version is that which a step writes of a key, 0 if it removes it.
+func (st *step) version(key string) int64 {
+	values := valuesOf(st.record)
+	if st.change != nil {
+		values = st.change.Set
+	}
+	return values[key].Version
 }
 
 // counted is what a session's Updates have counted.

@@ -52,7 +52,7 @@ func (e *end) keeps(a *actor) session.ID {
 		return t.id
 	}
 	t, _ := tokenOf(a.in)
-	return t.id
+	return t.id // or, by one that revokes all, nothing: it has deleted that
 }
 
 // revokedBy tells whether another actor has revoked what a signed in to.
@@ -107,13 +107,14 @@ func (e *end) deletedByRight() {
 		a := st.actor
 		t, _ := tokenOf(a.in)
 		switch {
-		case a.op.destroys,
+		case a.op.destroys, a.op.revokesAll,
 			a.op.revokes && st.id != e.keeps(a),
 			// A revoked sign-in takes back what it did, and with it a session
 			// that it joined or that a RevokeOthers would have kept: design.md,
 			// "Revoking a user".
 			a.op.user != "" && (e.revokedBy(a) || e.endedByID(st.id)),
-			e.inserted(a, st.id) && a.outcome() != acknowledged,
+			e.takesBack(st),
+			e.revokedSince(t) && st.id == t.id,
 			a.op.user != "" && st.id == t.id && a.op.user != a.user && a.user != "",
 			a.op.user != "" && e.sc.cap:
 		default:
@@ -125,6 +126,18 @@ func (e *end) deletedByRight() {
 			e.fail("ended by right", "%s is gone", e.name(id))
 		}
 	}
+}
+
+// takesBack tells whether a record that an actor deletes is one that it has
+// made, in a sign-in that it does not acknowledge or makes again.
+func (e *end) takesBack(st *step) bool {
+	a := st.actor
+	t, _ := tokenOf(a.out)
+	log := e.world.log
+	again := slices.ContainsFunc(log[slices.Index(log, st):], func(o *step) bool {
+		return o.actor == a && o.what == "insert" && o.done && o.id == st.id
+	})
+	return e.inserted(a, st.id) && (a.outcome() != acknowledged || t.id != st.id || again)
 }
 
 // capKeeps: of sign-ins that are all acknowledged, as many stay as the maximum

@@ -75,8 +75,13 @@ func (sc *scenario) judge(st *stage, w *world) []broken {
 		e.reloadKnowsItsToken(a)
 		e.revokedStaysRevoked(a)
 		e.endedOneByOne(a)
+		e.signsNobodyOut(a)
+		e.failedSignInActsForNobody(a)
+		e.onlySignInsJoin(a)
+		e.readsNothingPast(a)
 	}
 	e.deletedByRight()
+	e.repeatsUndoNothing()
 	e.capKeeps()
 	e.asked()
 	for _, rec := range e.records {

@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -73,7 +74,8 @@ func (e *end) supersededDoesNothing(a *actor) {
 func (e *end) joining(a *actor, st *step) bool {
 	switch st.what {
 	case "update":
-		return !st.renewal()
+		// Of a sign-in that has joined and is repeated after a failure.
+		return !st.renewal() || a.befell(outages...)
 	case "insert":
 		t, _ := tokenOf(a.in)
 		return e.endedBefore(t.id, st)
@@ -101,10 +103,10 @@ func (e *end) tokenWorks(a *actor) {
 	if rec == nil || t.opens(rec) {
 		return // deletedByRight sees to the first
 	}
-	for _, o := range e.actors {
-		if p, ok := tokenOf(o.in); ok && p.is(t) && len(e.steps(o, (*step).renewal)) > 0 {
-			return
-		}
+	if e.any(func(st *step) bool {
+		return st.id == t.id && st.renewal() && bytes.Equal(st.change.If.Verifier, t.verifier[:])
+	}) {
+		return
 	}
 	e.fail("renewals agree", "the cookie that %d got does not work", a.n)
 }
@@ -112,7 +114,7 @@ func (e *end) tokenWorks(a *actor) {
 // oldTokenIsDead: after an acknowledged renewal the token before it is none.
 func (e *end) oldTokenIsDead(a *actor) {
 	t, ok := tokenOf(a.in)
-	if ok && a.outcome() == acknowledged && a.op.renews && e.works(t) && e.admitted(a) {
+	if ok && a.outcome() == acknowledged && a.op.renews && !a.fell && e.works(t) && e.admitted(a) {
 		e.fail("no two live tokens", "%d renewed a token that still works", a.n)
 	}
 	made := map[session.ID]bool{}
@@ -121,7 +123,7 @@ func (e *end) oldTokenIsDead(a *actor) {
 			made[id] = true
 		}
 	}
-	if len(made) > 1 {
+	if len(made) > 1 && !e.lostToken(a) {
 		e.fail("no two live tokens", "%d made %d records", a.n, len(made))
 	}
 }
@@ -138,12 +140,62 @@ func (e *end) reloadKnowsItsToken(a *actor) {
 	}
 }
 
-// owned: somebody has the token of each session, save after a crash or by who
-// can still get it by signing in once more.
+// onlySignInsJoin: nobody gets the token that another actor's renewal made, but
+// a sign-in within 30 s of it.
+func (e *end) onlySignInsJoin(a *actor) {
+	const name = "only a sign-in joins"
+	t, ok := tokenOf(a.out)
+	if !ok {
+		return
+	}
+	made := func(st *step) bool {
+		return st.actor != a && st.id == t.id && st.renewal() && bytes.Equal(st.change.Verifier, t.verifier[:])
+	}
+	if !e.any(made) {
+		return
+	}
+	if a.op.user == "" {
+		e.fail(name, "%d got the token of another request", a.n)
+	}
+	for _, st := range e.steps(a, func(st *step) bool { return st.what == "load" && t.opens(st.record) })[:1] {
+		if since := st.at.Sub(st.record.Renewed); since >= 30*time.Second {
+			e.fail(name, "%d got a token that another request had made %v before", a.n, since)
+		}
+	}
+}
+
+// readsNothingPast: an Update without a sign-in never sees a value that another
+// request stored after it had renewed the token that the Update's came with.
+func (e *end) readsNothingPast(a *actor) {
+	t, adm := e.admission(a)
+	if adm == nil || a.op.user != "" {
+		return
+	}
+	log := e.world.log
+	for _, v := range a.counted {
+		if v.By == 0 || v.By == a.n {
+			continue
+		}
+		renewed := false
+		for _, st := range log[slices.Index(log, adm):] {
+			if st.actor.n != v.By || st.id != t.id {
+				continue
+			}
+			renewed = renewed || st.renewal()
+			if renewed && st.stores(string(visits)) {
+				e.fail("no reading past a sign-in", "an Update of %d saw what %d had stored after its renewal", a.n, v.By)
+			}
+		}
+	}
+}
+
+// owned: somebody has the token of each session, or can still get it by signing
+// in once more, except after a crash, and after an outage in which the store did
+// not say that it has made the token or could not delete a revoked session.
 func (e *end) owned(rec *session.Record) {
 	holds := func(c *http.Cookie) bool { t, ok := tokenOf(c); return ok && t.opens(rec) }
 	for _, a := range e.actors {
-		if !a.dead() && holds(a.out) || holds(a.in) {
+		if !a.dead() && holds(a.out) || holds(a.in) || e.lostToken(a) || e.revokedBy(a) && a.outcome() == unsure {
 			return
 		}
 	}
@@ -221,8 +273,9 @@ func (e *end) works(t token) bool {
 
 // revokedSince tells whether a revocation refuses an unsettled token.
 func (e *end) revokedSince(t token) bool {
-	return t.unsettled != 0 && e.any(func(st *step) bool {
-		return isMarker(st.id) && st.done && (st.marker().NotBefore > t.unsettled || st.marker().ended(t.id))
+	rec := e.records[t.id]
+	return t.unsettled != 0 && rec != nil && e.any(func(st *step) bool {
+		return isMarker(st.id) && st.done && st.actor.revokes() == rec.User && (st.marker().NotBefore > t.unsettled || st.marker().ended(t.id))
 	})
 }
 

@@ -3,9 +3,12 @@ package model_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"maps"
+	"math"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/holdfast-go/session"
 	"github.com/holdfast-go/session/memstore"
@@ -19,11 +22,64 @@ const (
 	crashed       // applied, and the process that asked is no more
 	applied       // applied, but the reply is lost
 	dropped       // not applied, and the reply is lost
-	aborted       // not a fault: the run is of no more use and ends here
+
+	// In an outage the store answers with an error.
+	down        // to this operation
+	outage      // to this operation and all later ones of the request
+	appliedDown // to the next operation; this one is applied, but the reply is lost
+	droppedDown // to the next operation; this one is not applied, and the reply is lost
+
+	aborted // not a fault: the run is of no more use and ends here
+)
+
+var (
+	lostReplies = []fault{crashed, applied, dropped}
+	outages     = []fault{down, outage, appliedDown, droppedDown}
 )
 
 func (f fault) String() string {
-	return [...]string{"", " (then the process dies)", " (applied, reply lost)", " (not applied, reply lost)", ""}[f]
+	return [...]string{
+		"", " (then the process dies)", " (applied, reply lost)", " (not applied, reply lost)",
+		" (the store fails)", " (the store fails from here on)",
+		" (applied, reply lost, the next operation fails)", " (not applied, reply lost, the next operation fails)", "",
+	}[f]
+}
+
+// errDown is what a store answers in an outage. Nothing was applied.
+var errDown = errors.New("model: the store is down")
+
+// fails tells whether an operation fails because of an earlier fault. It is no
+// step: it neither reads nor changes anything.
+func (a *actor) fails() bool {
+	if a.failing == 0 {
+		return false
+	}
+	a.failing--
+	return true
+}
+
+// meet sets what an actor's later operations meet after a fault.
+func (a *actor) meet(f fault) {
+	switch f {
+	case outage:
+		a.failing = math.MaxInt
+	case appliedDown, droppedDown:
+		a.failing = 1
+	}
+}
+
+// may lists the faults of some kinds that may befall a step.
+func (st *step) may(faults []fault) []fault {
+	read := st.what == "load" && st.actor.past || st.what == "list"
+	return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool {
+		switch f {
+		case down, outage:
+			return !st.touch.write && !read
+		case appliedDown, droppedDown:
+			return !st.touch.write || st.what == "delete" // which is not read back
+		}
+		return !st.touch.write
+	})
 }
 
 // step is what one actor does without another in between: an operation of the
@@ -34,6 +90,7 @@ type step struct {
 	id    session.ID
 	touch foot
 	fault fault
+	at    time.Time
 
 	// What an operation of the store was given, found and did.
 	change *session.Change
@@ -83,7 +140,13 @@ var _ session.Store = gate{}
 
 func (gate) Load(ctx context.Context, id session.ID) (*session.Record, error) {
 	a := actorOf(ctx)
+	if a.fails() {
+		return nil, errDown
+	}
 	st := a.stop(step{what: "load", id: id, touch: foot{id: id}})
+	if st.fault != none {
+		return nil, errDown
+	}
 	rec, err := a.world.mem.Load(ctx, id)
 	if rec != nil {
 		st.record = asIs(rec)
@@ -100,7 +163,9 @@ func asIs(rec *session.Record) *session.Record {
 
 func (gate) List(ctx context.Context, user string) ([]session.Info, error) {
 	a := actorOf(ctx)
-	a.stop(step{what: "list", touch: foot{list: true}})
+	if a.fails() || a.stop(step{what: "list", touch: foot{list: true}}).fault != none {
+		return nil, errDown
+	}
 	infos, err := a.world.mem.List(ctx, user)
 	// In the order they were made, so that a schedule can be repeated.
 	slices.SortFunc(infos, func(a, b session.Info) int { return bytes.Compare(a.ID[:], b.ID[:]) })
@@ -132,17 +197,24 @@ func (gate) Delete(ctx context.Context, id session.ID) error {
 // those that succeed without effect.
 func write(ctx context.Context, s step, op func(*memstore.Store) error, changed ...func(*memstore.Store) bool) error {
 	s.touch = foot{id: s.id, write: true}
-	mem := actorOf(ctx).world.mem
-	st := actorOf(ctx).stop(s)
-	var err error
-	if st.fault != dropped {
-		err = op(mem)
-		st.done = err == nil && (len(changed) == 0 || changed[0](mem))
+	a := actorOf(ctx)
+	if a.fails() {
+		return errDown
 	}
+	mem := a.world.mem
+	st := a.stop(s)
+	switch st.fault {
+	case dropped, droppedDown:
+		return session.ErrUncertain
+	case down, outage:
+		return errDown
+	}
+	err := op(mem)
+	st.done = err == nil && (len(changed) == 0 || changed[0](mem))
 	switch st.fault {
 	case crashed:
 		runtime.Goexit() // what is deferred runs; none of it reaches the store
-	case applied, dropped:
+	case applied, appliedDown:
 		return session.ErrUncertain
 	}
 	return err

@@ -34,7 +34,13 @@ func TestPairs(t *testing.T) {
 	if testing.Short() {
 		ops = append(slices.Clone(base), loginCount)
 	}
-	checkAll(t, "pairs", combine(2, ops, scenario{faults: true}))
+	list := combine(2, ops, scenario{faults: lostReplies})
+	if !testing.Short() {
+		list = slices.Concat(list,
+			against([]op{setCount, renewCount}, []op{update, loginCount, renewCount, setCount, clearAll, renew, destroy}, scenario{faults: lostReplies}),
+			against([]op{setAgain, clearAgain, renewAgain, change}, []op{set, setOther, update, renewSet, loginAnn, destroy, all}, scenario{faults: lostReplies}))
+	}
+	checkAll(t, "pairs", list)
 }
 
 // TestPairsInHandlers adds what Manager.Wrap does: the commit before the first
@@ -44,7 +50,7 @@ func TestPairsInHandlers(t *testing.T) {
 	if testing.Short() {
 		ops = slices.Concat([]op{set, touch, loginAnn, loginBob, destroy}, inHandler)
 	}
-	checkAll(t, "pairs in handlers", combine(2, ops, scenario{wrapped: true, faults: true}))
+	checkAll(t, "pairs in handlers", combine(2, ops, scenario{wrapped: true, faults: lostReplies}))
 }
 
 // TestPairsOnTwoDevices has what one device can do to another's session.
@@ -57,10 +63,10 @@ func TestPairsOnTwoDevices(t *testing.T) {
 	for _, st := range []string{nothing, signedIn} {
 		for _, a := range first {
 			for _, b := range second {
-				list = append(list, &scenario{state: st, ops: []op{a, b}, other: 1, faults: true})
+				list = append(list, &scenario{state: st, ops: []op{a, b}, other: 1, faults: lostReplies})
 			}
 		}
-		list = append(list, &scenario{state: st, ops: []op{loginAnn, loginAnn}, other: 1, cap: true, faults: true})
+		list = append(list, &scenario{state: st, ops: []op{loginAnn, loginAnn}, other: 1, cap: true, faults: lostReplies})
 	}
 	checkAll(t, "pairs on two devices", list)
 }
@@ -70,14 +76,25 @@ func TestPairsOnTwoDevices(t *testing.T) {
 func TestPairsInOneProcess(t *testing.T) {
 	var list []*scenario
 	for _, st := range states {
-		for _, b := range []op{update, set, loginAnn, loginBob, loginCount, renew, destroy, save} {
-			list = append(list, &scenario{state: st, ops: []op{update, b}, shared: true, faults: true})
+		for _, b := range []op{update, set, loginAnn, loginBob, loginCount, renew, renewCount, setCount, destroy, save} {
+			list = append(list, &scenario{state: st, ops: []op{update, b}, shared: true, faults: lostReplies})
 		}
 	}
 	list = append(list,
-		&scenario{state: anonymous, ops: []op{saveCount, loginCount}, shared: true, faults: true},
+		&scenario{state: anonymous, ops: []op{saveCount, loginCount}, shared: true, faults: lostReplies},
 		&scenario{state: anonymous, ops: []op{update, update, update}, shared: true})
 	checkAll(t, "pairs in one process", list)
+}
+
+// TestPairsInAnOutage has a store that fails: at any operation after the
+// admission, from then on, or after a write whose reply is lost.
+func TestPairsInAnOutage(t *testing.T) {
+	first := []op{loginAnn, loginBob, loginElse, loginAgain, loginSet, renew, renewAgain, setAgain, clearAgain, change, password, others, all, destroy}
+	second := []op{read, update, setOther, loginAnn, loginCount, renew, destroy, all}
+	if testing.Short() {
+		first, second = []op{loginAnn, loginBob, loginElse, renewAgain, change}, []op{read, loginAnn, all}
+	}
+	checkAll(t, "pairs in an outage", against(first, second, scenario{faults: outages}))
 }
 
 // TestTime lets the limits pass at any moment: the 30 s of superseded tokens,
@@ -109,7 +126,11 @@ func TestTriples(t *testing.T) {
 		// make for many more interleavings and little more to see.
 		ops = []op{set, update, renew, loginAnn, loginBob, destroy, all, others, reload}
 	}
-	list := combine(3, ops, scenario{faults: full})
+	var faults []fault
+	if full {
+		faults = lostReplies
+	}
+	list := combine(3, ops, scenario{faults: faults})
 	if !full {
 		// Two revocations and a third make thousands of interleavings each.
 		list = slices.DeleteFunc(list, func(sc *scenario) bool { return sc.revocations() > 1 })
@@ -146,7 +167,7 @@ func triples() []*scenario {
 			{save, renew, destroy},
 			{job, loginAnn, destroy},
 		} {
-			list = append(list, &scenario{state: st, ops: ops, faults: true})
+			list = append(list, &scenario{state: st, ops: ops, faults: lostReplies})
 		}
 	}
 	return list
@@ -173,27 +194,46 @@ func combine(n int, ops []op, like scenario) []*scenario {
 	return list
 }
 
+// against returns each of first with each of second, in all states.
+func against(first, second []op, like scenario) []*scenario {
+	var list []*scenario
+	for _, st := range states {
+		for _, a := range first {
+			for _, b := range second {
+				sc := like
+				sc.state, sc.ops = st, []op{a, b}
+				list = append(list, &sc)
+			}
+		}
+	}
+	return list
+}
+
 // runs counts them.
-type runs struct{ clean, crashes, replies, pruned int }
+type runs struct{ clean, crashes, replies, outages, pruned int }
 
 func (r *runs) add(o runs) {
 	r.clean += o.clean
 	r.crashes += o.crashes
 	r.replies += o.replies
+	r.outages += o.outages
 	r.pruned += o.pruned
 }
 
 func (r runs) String() string {
-	return fmt.Sprintf("%d interleavings (%d without fault, %d with a crash, %d with a lost reply)",
-		r.clean+r.crashes+r.replies, r.clean, r.crashes, r.replies)
+	return fmt.Sprintf("%d interleavings (%d without fault, %d with a crash, %d with a lost reply, %d with an outage)",
+		r.clean+r.crashes+r.replies+r.outages, r.clean, r.crashes, r.replies, r.outages)
 }
 
 func (r *runs) count(w *world) {
+	i := slices.IndexFunc(w.log, func(st *step) bool { return st.fault != none })
 	switch {
-	case !w.faulted:
+	case i < 0:
 		r.clean++
-	case slices.ContainsFunc(w.log, func(st *step) bool { return st.fault == crashed }):
+	case w.log[i].fault == crashed:
 		r.crashes++
+	case slices.Contains(outages, w.log[i].fault):
+		r.outages++
 	default:
 		r.replies++
 	}

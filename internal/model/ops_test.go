@@ -2,6 +2,8 @@ package model_test
 
 import (
 	"context"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/holdfast-go/session"
@@ -13,18 +15,22 @@ type op struct {
 	do    func(ctx context.Context, a *actor, s *session.Session) error
 	alone func(a *actor) error // without a session
 
-	keys     []session.Key[mark] // it writes these
-	user     string              // it signs this one in
-	counts   bool                // it updates visits
-	renews   bool
-	limits   bool // it gives limits of its own
-	destroys bool
-	revokes  bool
-	reloads  bool
-	clears   bool
+	keys       []session.Key[mark] // it writes these
+	user       string              // it signs this one in
+	counts     bool                // it updates visits
+	renews     bool
+	limits     bool // it gives limits of its own
+	destroys   bool
+	revokes    bool
+	revokesAll bool // its own session too
+	reloads    bool
+	clears     bool
+	resets     bool // it sets visits, without a guard
 
 	// It has two answers: this key's is the second, and the one that counts.
 	last string
+
+	again bool // it saves until it is done, so that a refusal may be its second answer
 
 	late bool // it acts after the response has begun
 	gone bool // its client goes away before the response begins
@@ -33,7 +39,7 @@ type op struct {
 
 // writes tells whether an answer without an error acknowledges a change.
 func (o op) writes() bool {
-	return len(o.keys) > 0 || o.user != "" || o.counts || o.renews || o.destroys || o.clears
+	return len(o.keys) > 0 || o.user != "" || o.counts || o.renews || o.destroys || o.clears || o.resets
 }
 
 type sess = session.Session
@@ -96,6 +102,38 @@ var (
 		}
 		return count(ctx, a, s)
 	}}
+	renewCount = op{name: "Renew, Save and Update", renews: true, counts: true, last: string(visits), do: func(ctx context.Context, a *actor, s *sess) error {
+		s.Renew()
+		if err := s.Save(ctx); err != nil {
+			s.Discard()
+			return err
+		}
+		return count(ctx, a, s)
+	}}
+	setCount = plain("Set what others update", func(a *actor, s *sess) { visits.Set(s, tally{100 * a.n, a.n, s.User()}) }, op{resets: true})
+	// It goes on without the user whose sign-in failed.
+	loginElse = op{name: "SetUser ann, else Discard and Set", user: "ann", renews: true, last: string(color), do: func(ctx context.Context, a *actor, s *sess) error {
+		s.SetUser("ann")
+		if err := s.Save(ctx); err == nil {
+			return nil
+		}
+		s.Discard()
+		a.fell, a.after = true, s.User()
+		put(color, a, s)
+		return s.Save(ctx)
+	}}
+	change = op{name: "RevokeAll and SetUser ann", revokes: true, revokesAll: true, user: "ann", renews: true, do: func(ctx context.Context, a *actor, s *sess) error {
+		if _, err := a.manager.RevokeAll(session.NewContext(ctx, s), "ann"); err != nil {
+			return err
+		}
+		s.SetUser("ann")
+		return nil
+	}}
+	setAgain   = again(set, func(a *actor, s *sess) { put(color, a, s) })
+	clearAgain = again(clearAll, nil)
+	renewAgain = again(renewSet, func(a *actor, s *sess) { put(shape, a, s) }, shape)
+	loginAgain = again(loginAnn, func(a *actor, s *sess) { put(color, a, s) }, color)
+
 	others = op{name: "RevokeOthers", revokes: true, do: func(ctx context.Context, _ *actor, s *sess) error {
 		_, err := s.RevokeOthers(ctx)
 		return err
@@ -142,6 +180,28 @@ var (
 	goneSet     = gone(set)
 )
 
+// again makes an op that saves once more if the store did not say what became
+// of the change, with what has been changed in between.
+func again(o op, between func(a *actor, s *sess), more ...session.Key[mark]) op {
+	first := o.do
+	o.name, o.again = o.name+", Save until it is done", true
+	o.do = func(ctx context.Context, a *actor, s *sess) error {
+		if err := first(ctx, a, s); err != nil {
+			return err
+		}
+		err := s.Save(ctx)
+		if err == nil || session.HTTPStatus(err) != http.StatusServiceUnavailable {
+			return err
+		}
+		if between != nil {
+			between(a, s)
+			a.op.keys = slices.Concat(a.op.keys, more)
+		}
+		return s.Save(ctx)
+	}
+	return o
+}
+
 func keys(k ...session.Key[mark]) []session.Key[mark] { return k }
 
 func late(o op) op {
@@ -161,8 +221,8 @@ const ownIdle = time.Minute
 func count(ctx context.Context, a *actor, s *sess) error {
 	user := s.User()
 	_, err := visits.Update(ctx, s, func(v tally) tally {
-		a.sights = append(a.sights, sight{v.User, user})
-		return tally{v.N + 1, user}
+		a.sights, a.counted = append(a.sights, sight{v.User, user}), append(a.counted, v)
+		return tally{v.N + 1, a.n, user}
 	})
 	return err
 }

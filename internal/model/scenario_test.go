@@ -36,7 +36,7 @@ type scenario struct {
 	other   int  // how many of the last ops are of the second browser
 	wrapped bool // through Manager.Wrap
 	shared  bool // in one process
-	faults  bool
+	faults  []fault
 	full    bool // prune nothing
 	cap     bool // one session per user
 	idle    time.Duration
@@ -138,7 +138,7 @@ func (sc *scenario) begin(m *session.Manager, mem *memstore.Store) (st start, er
 		s.SetUser("ann")
 	}
 	color.Set(s, mark{0, s.User()})
-	visits.Set(s, tally{10, s.User()})
+	visits.Set(s, tally{10, 0, s.User()})
 	if err := s.Save(ctx); err != nil {
 		return st, err
 	}

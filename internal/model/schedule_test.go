@@ -24,7 +24,7 @@ type world struct {
 	actors   []*actor
 	events   chan *actor // whose actor has stopped or ended
 	log      []*step
-	faults   bool // one may befall this run
+	faults   []fault // one of them may befall this run
 	faulted  bool
 	shared   bool // the actors are requests to one process
 }
@@ -36,6 +36,7 @@ func (a *actor) stop(s step) *step {
 	a.next = &s
 	a.world.events <- a
 	s.fault = <-a.resume
+	s.at = time.Now()
 	if s.fault == aborted {
 		runtime.Goexit()
 	}
@@ -65,10 +66,11 @@ func (w *world) moves() []move {
 			continue
 		}
 		found = append(found, move{i, none, a.next.touch})
-		if w.faults && !w.faulted && a.next.touch.write {
-			for _, f := range []fault{crashed, applied, dropped} {
-				found = append(found, move{i, f, a.next.touch})
-			}
+		if w.faulted {
+			continue
+		}
+		for _, f := range a.next.may(w.faults) {
+			found = append(found, move{i, f, a.next.touch})
 		}
 	}
 	return found
@@ -100,6 +102,7 @@ func (w *world) run(choose func([]move) (move, bool)) (complete bool) {
 func (w *world) take(a *actor, f fault) {
 	time.Sleep(tick)
 	w.faulted = w.faulted || f != none
+	a.meet(f)
 	w.log = append(w.log, a.next)
 	a.next = nil
 	a.resume <- f

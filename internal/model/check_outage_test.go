@@ -1,0 +1,77 @@
+package model_test
+
+import (
+	"net/http"
+
+	"github.com/holdfast-go/session"
+)
+
+// signsNobodyOut: a request that was admitted to a session and answered with
+// 503 leaves its browser with a cookie that opens a live session, unless the
+// request or somebody else has ended or renewed that session.
+func (e *end) signsNobodyOut(a *actor) {
+	before, _ := tokenOf(a.in)
+	after, _ := tokenOf(a.keptCookie())
+	ended := func(st *step) bool {
+		if st.actor == a {
+			return st.ends(before.id) && (a.op.destroys || a.op.revokesAll)
+		}
+		return st.concerns(before.id) || st.concerns(after.id)
+	}
+	lost := e.lostToken(a) || len(e.steps(a, func(st *step) bool { return st.fault == applied && st.ends(before.id) })) > 0
+	if !e.admitted(a) || a.outcome() != unsure || a.dead() || lost || e.any(ended) {
+		return
+	}
+	if s := e.ask(a.keptCookie()); s == nil || s.ID().IsZero() {
+		e.fail("an outage signs nobody out", "%d has a cookie that opens nothing: %v", a.n, a.err)
+	}
+}
+
+// lostToken tells whether an actor has made a token and could not find out: the
+// reply was lost, and then the store failed.
+func (e *end) lostToken(a *actor) bool {
+	return len(e.steps(a, func(st *step) bool {
+		return st.fault == appliedDown && (st.renewal() || st.what == "insert")
+	})) > 0
+}
+
+// concerns tells whether a step ends or renews a session, or revokes sign-ins.
+func (st *step) concerns(id session.ID) bool {
+	return st.ends(id) || st.id == id && st.renewal() || isMarker(st.id) && st.done
+}
+
+// keptCookie is the cookie that the browser has after the answer.
+func (a *actor) keptCookie() *http.Cookie {
+	switch {
+	case a.out == nil:
+		return a.in
+	case a.out.MaxAge < 0:
+		return nil
+	}
+	return a.out
+}
+
+// failedSignInActsForNobody: after a sign-in that failed and Discard, the
+// session is as it was or has no user, and values that are acknowledged then
+// are in a session that the client has the cookie of.
+func (e *end) failedSignInActsForNobody(a *actor) {
+	const name = "a failed sign-in acts for nobody"
+	if !a.fell || e.lostToken(a) {
+		return
+	}
+	renewed := len(e.steps(a, (*step).renewal)) > 0
+	if a.after != "" && (a.after != a.user || renewed) {
+		e.fail(name, "%d acted for %q", a.n, a.after)
+	}
+	if a.outcome() != acknowledged {
+		return
+	}
+	for _, st := range e.steps(a, func(st *step) bool { return st.stores(string(color)) }) {
+		if t, ok := tokenOf(a.keptCookie()); ok && t.id == st.id && t.opens(e.records[t.id]) {
+			continue
+		}
+		if !e.any(func(o *step) bool { return o.actor != a && o.concerns(st.id) }) {
+			e.fail(name, "%d stored a value in a session that its cookie does not open", a.n)
+		}
+	}
+}
