@@ -45,6 +45,9 @@ type actor struct {
 	wrapped bool     // runs as a handler in Manager.Wrap
 	world   *world
 	manager *session.Manager
+	shares  *session.Session // that of a request of which the actor is a goroutine
+	inTurn  bool             // it is in a call during which its Session's others wait
+	free    bool             // it does not stop
 
 	resume  chan fault
 	next    *step // where it has stopped
@@ -60,6 +63,7 @@ type actor struct {
 	user    string       // as of the admission
 	after   string       // the user after a sign-in that failed and Discard
 	fell    bool         // its sign-in failed, and it went on
+	stored  int          // the count, by an Update
 	sights  []sight
 	counted []tally      // values that its Updates saw
 	broken  any          // what it panicked with
@@ -83,6 +87,10 @@ func (a *actor) live() {
 	case a.op.alone != nil:
 		a.past = true
 		a.err = a.op.alone(a)
+	case a.shares != nil:
+		a.past = true
+		a.err = a.op.do(a.context(), a, a.shares)
+		a.out = a.shares.Cookie()
 	case a.wrapped:
 		a.serve()
 	default:
@@ -92,6 +100,17 @@ func (a *actor) live() {
 		a.stop(step{what: "answer", touch: foot{jar: a.browser, arrive: true}})
 		a.browser.take(a.out)
 	}
+}
+
+// with tells whether two actors are the same or of the same request.
+func (a *actor) with(o *actor) bool { return a == o || a.shares != nil && a.shares == o.shares }
+
+// takeTurn calls a method that holds the Session's turn while it waits for the
+// store.
+func (a *actor) takeTurn(call func(context.Context) error) error {
+	a.inTurn = true
+	defer func() { a.inTurn = false }()
+	return call(a.context())
 }
 
 func (b *browser) take(c *http.Cookie) {

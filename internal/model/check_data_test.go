@@ -73,7 +73,9 @@ func (e *end) countIsExact(rec *session.Record) {
 		if !a.op.counts {
 			continue
 		}
-		here := len(e.steps(a, func(st *step) bool { return st.id == rec.ID && st.stores(string(visits)) })) > 0
+		here := slices.ContainsFunc(e.world.log, func(st *step) bool {
+			return st.id == rec.ID && st.stores(string(visits)) && a.with(st.actor)
+		})
 		if a.outcome() == acknowledged && here {
 			least, most = least+1, most+1
 		}
@@ -118,6 +120,16 @@ func (st *step) version(key string) int64 {
 		values = st.change.Set
 	}
 	return values[key].Version
+}
+
+// getsWhatUpdateStored: in a request, Get is never behind an Update of it.
+func (e *end) getsWhatUpdateStored(a *actor) {
+	if a.shares == nil || a.stored == 0 || e.faulted || slices.ContainsFunc(e.actors, func(a *actor) bool { return a.op.clears || a.op.destroys }) {
+		return
+	}
+	if v, _ := visits.Get(a.shares); v.N < a.stored {
+		e.fail("Get follows Update", "the request gets %d, its Update stored %d", v.N, a.stored)
+	}
 }
 
 // counted is what a session's Updates have counted.

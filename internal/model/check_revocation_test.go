@@ -107,7 +107,8 @@ func (e *end) deletedByRight() {
 		a := st.actor
 		t, _ := tokenOf(a.in)
 		switch {
-		case a.op.destroys, a.op.revokesAll,
+		case a.op.revokesAll,
+			slices.ContainsFunc(e.actors, func(o *actor) bool { return o.with(a) && o.op.destroys }),
 			a.op.revokes && st.id != e.keeps(a),
 			// A revoked sign-in takes back what it did, and with it a session
 			// that it joined or that a RevokeOthers would have kept: design.md,

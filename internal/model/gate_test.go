@@ -108,11 +108,14 @@ type foot struct {
 	admit  bool // reads the clock that a revocation is compared with
 	mark   bool // may read the clock for a revocation
 	all    bool // moves the clock
+
+	goroutine bool // of a request that has several
 }
 
 func (a foot) meets(b foot) bool {
 	switch {
 	case a.all || b.all,
+		a.goroutine && b.goroutine,
 		a.admit && b.mark || a.mark && b.admit,
 		a.list && b.write || a.write && b.list:
 		return true

@@ -129,6 +129,28 @@ var (
 		s.SetUser("ann")
 		return nil
 	}}
+	// These are goroutines of one request.
+	slowCount = op{name: "Update", counts: true, do: func(ctx context.Context, a *actor, s *sess) error {
+		v, err := visits.Update(ctx, s, func(v tally) tally {
+			a.stop(step{what: "f"})
+			return tally{v.N + 1, a.n, v.User}
+		})
+		if err != nil {
+			return err
+		}
+		a.stored = v.N
+		if a.wrote(visits) {
+			return nil
+		}
+		return a.takeTurn(s.Save) // the session begins with it
+	}}
+	saveSet   = beside(set)
+	saveRenew = beside(renew)
+	saveLogin = beside(loginAnn)
+	saveClear = beside(clearAll)
+	saveBye   = beside(destroy)
+	reloads   = op{name: "Reload", do: func(_ context.Context, a *actor, s *sess) error { return a.takeTurn(s.Reload) }}
+
 	setAgain   = again(set, func(a *actor, s *sess) { put(color, a, s) })
 	clearAgain = again(clearAll, nil)
 	renewAgain = again(renewSet, func(a *actor, s *sess) { put(shape, a, s) }, shape)
@@ -202,6 +224,19 @@ func again(o op, between func(a *actor, s *sess), more ...session.Key[mark]) op 
 	return o
 }
 
+// beside makes an op that a goroutine does, and saves.
+func beside(o op) op {
+	first := o.do
+	o.name += " and Save"
+	o.do = func(ctx context.Context, a *actor, s *sess) error {
+		if err := first(ctx, a, s); err != nil {
+			return err
+		}
+		return a.takeTurn(s.Save)
+	}
+	return o
+}
+
 func keys(k ...session.Key[mark]) []session.Key[mark] { return k }
 
 func late(o op) op {
@@ -225,6 +260,11 @@ func count(ctx context.Context, a *actor, s *sess) error {
 		return tally{v.N + 1, a.n, user}
 	})
 	return err
+}
+
+// wrote tells whether an actor itself has written a key.
+func (a *actor) wrote(key session.Key[tally]) bool {
+	return slices.ContainsFunc(a.world.log, func(st *step) bool { return st.actor == a && st.stores(string(key)) })
 }
 
 // pass lets time go by.

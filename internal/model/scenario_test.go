@@ -2,9 +2,6 @@ package model_test
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -12,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/gorilla/securecookie"
 
 	"github.com/holdfast-go/session"
 	"github.com/holdfast-go/session/memstore"
@@ -36,6 +31,7 @@ type scenario struct {
 	other   int  // how many of the last ops are of the second browser
 	wrapped bool // through Manager.Wrap
 	shared  bool // in one process
+	group   bool // the first two ops are goroutines of one request
 	faults  []fault
 	full    bool // prune nothing
 	cap     bool // one session per user
@@ -56,6 +52,9 @@ func (sc *scenario) String() string {
 	}
 	if sc.shared {
 		text += ", one process"
+	}
+	if sc.group {
+		text += ", the first two in one request"
 	}
 	if sc.cap {
 		text += ", one session per user"
@@ -189,7 +188,24 @@ func (sc *scenario) world(st *stage) (*world, error) {
 		}
 		w.actors = append(w.actors, a)
 	}
+	if sc.group {
+		return w, w.group()
+	}
 	return w, nil
+}
+
+// group gives the first two actors the Session of one request, which has been
+// admitted.
+func (w *world) group() (err error) {
+	a := &actor{world: w, in: w.browsers[0].cookie, free: true}
+	w.request, err = w.actors[0].manager.Load(a.context(), a.cookies())
+	if err != nil {
+		return err
+	}
+	for _, a := range w.actors[:2] {
+		a.shares, a.user = w.request, w.request.User()
+	}
+	return nil
 }
 
 // age is that of the session at the start, more than the touch interval where
@@ -279,45 +295,4 @@ func describe(ch *session.Change) string {
 		text += ", whole data"
 	}
 	return text
-}
-
-var opener = newOpener()
-
-func newOpener() *securecookie.SecureCookie {
-	key, err := hkdf.Key(sha256.New, []byte(secret), nil, "holdfast session: sign", sha256.Size)
-	if err != nil {
-		panic(err)
-	}
-	return securecookie.New(key, nil).SetSerializer(securecookie.NopEncoder{}).MaxAge(0)
-}
-
-// token is the content of a cookie.
-type token struct {
-	id        session.ID
-	verifier  [sha256.Size]byte
-	unsettled int64 // nanoseconds since 1970, if the sign-in is not complete
-}
-
-func tokenOf(c *http.Cookie) (t token, ok bool) {
-	if c == nil || c.MaxAge < 0 {
-		return t, false
-	}
-	var raw []byte
-	if opener.Decode(c.Name, c.Value, &raw) != nil || len(raw) != 48 && len(raw) != 56 {
-		return t, false
-	}
-	if len(raw) == 56 {
-		t.unsettled = int64(binary.BigEndian.Uint64(raw[48:]))
-	}
-	copy(t.id[:], raw)
-	t.verifier = sha256.Sum256(raw[16:48])
-	return t, true
-}
-
-// is reports whether two tokens have the same ID and secret.
-func (t token) is(o token) bool { return t.id == o.id && t.verifier == o.verifier }
-
-// opens tells whether the token is the record's.
-func (t token) opens(rec *session.Record) bool {
-	return rec != nil && rec.ID == t.id && string(rec.Verifier) == string(t.verifier[:])
 }

@@ -26,12 +26,17 @@ type world struct {
 	log      []*step
 	faults   []fault // one of them may befall this run
 	faulted  bool
-	shared   bool // the actors are requests to one process
+	shared   bool             // the actors are requests to one process
+	request  *session.Session // of which several actors are goroutines
 }
 
 // stop waits for the scheduler's leave to take a step.
 func (a *actor) stop(s step) *step {
 	s.actor = a
+	if a.free {
+		return &s
+	}
+	s.touch.goroutine = a.shares != nil
 	s.touch.mark = a.op.revokes
 	a.next = &s
 	a.world.events <- a
@@ -62,7 +67,7 @@ func (m move) commutes(o move) bool {
 func (w *world) moves() []move {
 	var found []move
 	for i, a := range w.actors {
-		if a.next == nil {
+		if a.next == nil || w.waits(a) {
 			continue
 		}
 		found = append(found, move{i, none, a.next.touch})
@@ -74,6 +79,12 @@ func (w *world) moves() []move {
 		}
 	}
 	return found
+}
+
+// waits tells whether an actor could not go on: another goroutine of its request
+// has the Session's turn.
+func (w *world) waits(a *actor) bool {
+	return a.shares != nil && slices.ContainsFunc(w.actors, func(o *actor) bool { return o != a && o.inTurn })
 }
 
 // run lets one actor take a step at a time, as choose says, until all are done
