@@ -29,6 +29,10 @@ func (e *end) caused(a *actor) bool {
 		return e.any(func(st *step) bool { return st.actor != a && fits(st) })
 	}
 	switch {
+	case is(session.ErrNotFound) && a.op.user != "" && a.op.last == "":
+		// It begins another session, unless the one that it was admitted to
+		// expires before Save.
+		return e.any(func(st *step) bool { return st.touch.all })
 	case is(session.ErrNotFound):
 		return len(e.start) == 0 || e.stranger(a) || e.any(func(st *step) bool { return st.what == "delete" && st.done || st.touch.all })
 	case is(session.ErrSuperseded) && (a.fell || a.shares != nil && e.faulted):

@@ -3,6 +3,7 @@ package model_test
 import (
 	"cmp"
 	"encoding/json"
+	"net/http"
 	"slices"
 
 	"github.com/holdfast-go/session"
@@ -26,12 +27,19 @@ func (e *end) revokedStaysRevoked(a *actor) {
 			e.fail(name, "%d revoked it", a.n)
 		}
 		for _, o := range e.actors {
-			t, ok := tokenOf(o.out)
-			if ok && o != a && o.outcome() == acknowledged && t.opens(rec) && o.op.user == rec.User && (e.revokedBy(o) || o.began.Before(a.began)) && !o.op.revokes {
+			before := o != a && o.op.user == rec.User && (e.revokedBy(o) || o.began.Before(a.began)) && !o.op.revokes
+			if before && e.signedInWith(o.out, rec) {
 				e.fail(name, "%d signed in though it was admitted before %d", o.n, a.n)
 			}
 		}
 	}
+}
+
+// signedInWith tells whether a cookie opens a session: an unsettled one only if
+// no revocation refuses it.
+func (e *end) signedInWith(c *http.Cookie, rec *session.Record) bool {
+	t, ok := tokenOf(c)
+	return ok && t.opens(rec) && !e.revokedSince(t)
 }
 
 // endedOneByOne: a session that was revoked by its ID is gone.
