@@ -21,6 +21,8 @@ func TestPruningLosesNothing(t *testing.T) {
 		{state: anonymous, ops: []op{touch, renew}, faults: lostReplies},
 		{state: anonymous, ops: []op{save, timeouts}, wrapped: true, faults: lostReplies},
 		{state: signedIn, ops: []op{loginBob, all}},
+		{state: anonymous, ops: []op{loginAnn, loginAnn}, faults: outages},
+		{state: anonymous, ops: []op{slowCount, saveRenew, update}, group: true},
 		{state: signedIn, ops: []op{others, loginAnn}, other: 1},
 		{state: anonymous, ops: []op{setOther, renewSet, destroy}},
 	}
@@ -80,7 +82,7 @@ func (w *world) opens(c *http.Cookie) string {
 
 // kind is an error without what differs from run to run.
 func kind(err error) string {
-	for _, known := range []error{session.ErrUncertain, session.ErrNotFound, session.ErrConflict, session.ErrSuperseded, session.ErrRevoked} {
+	for _, known := range []error{session.ErrUncertain, session.ErrNotFound, session.ErrConflict, session.ErrSuperseded, session.ErrRevoked, errDown} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

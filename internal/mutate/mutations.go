@@ -347,5 +347,68 @@ var mutations = []mutation{
 		"a plain index that cannot become a TTL index", "mongostore/indexes.go",
 		"server.HasErrorCode(codeInvalidOptions) {", "server.HasErrorCode(codeInvalidOptions) && false {",
 		"mongostore", "TestOpen_PlainIndexThatCannotBecomeTTL",
+		"a renewal without a sign-in that joins another one", "renew.go",
+		"	if user == \"\" || found.User != user ||", "	if user == \"\" {\n		user = s.rec.User\n	}\n	if found.User != user ||",
+		"internal/model", "TestTime",
+	},
+	{
+		"a sign-in that joins a renewal of long ago", "renew.go",
+		" || !s.m.now().Before(found.Renewed.Add(grace)) {", " || !s.m.now().Before(found.Renewed.Add(24*grace)) {",
+		"internal/model", "TestTime",
+	},
+	{
+		"a sign-in whose second step fails", "signin.go",
+		"		return s.leaveUnsettled(ctx, rec, t, since, err)\n	}\n	s.mu.Lock()\n", "		return err\n	}\n	s.mu.Lock()\n",
+		"internal/model", "TestPairsInAnOutage",
+	},
+	{
+		"a token of a sign-in without its second step that is not marked", "signin.go",
+		"	t.unsettled = since.UnixNano()\n	c, err :=", "	c, err :=",
+		"internal/model", "TestPairsInAnOutage",
+	},
+	{
+		"a revoked sign-in that the request goes on with", "signin.go",
+		"		if s.rec.id() == rec.ID {\n			s.forget()\n		}\n", "",
+		"internal/model", "TestPairsInAnOutage",
+	},
+	{
+		"a sign-in over a session that has ended", "save.go",
+		"		if s.pend.user == \"\" || !errors.Is(err, ErrNotFound) {\n", "		if true || s.pend.user == \"\" || !errors.Is(err, ErrNotFound) {\n",
+		"internal/model", "TestPairsInAnOutage",
+	},
+	{
+		"an Update that reads what another sign-in stored", "admit.go",
+		"	return bytes.Equal(rec.Verifier, before) || bytes.Equal(rec.Verifier, s.rec.Verifier)\n", "	return rec.User == s.rec.User || bytes.Equal(rec.Verifier, before)\n",
+		"internal/model", "TestPairsThatRepeat",
+	},
+	{
+		"a queue of Updates that looks past a sign-in", "update.go",
+		"bytes.Equal(turn.verifier, rec.Verifier) {", "(turn.verifier != nil || bytes.Equal(turn.verifier, rec.Verifier)) {",
+		"internal/model", "TestPairsInOneProcess",
+	},
+	{
+		"a write that is repeated although it may have been applied", "outcome.go",
+		"		case o == unknown && !refused:\n", "		case o == unknown && !refused && len(ch.Set) == 0:\n",
+		"internal/model", "TestPairsThatRepeat",
+	},
+	{
+		"a Clear that is repeated after it was applied", "outcome.go",
+		"	if left == 0 && len(ch.Set) == 0 {\n		return applied //", "	if len(ch.Set) == 0 {\n		return notApplied //",
+		"internal/model", "TestPairsThatRepeat",
+	},
+	{
+		"a Save that forgets what an earlier one has tried", "save.go",
+		"	if a == nil || s.rec == nil {\n		return nil\n	}\n	if a.next", "	if a == nil || s.rec == nil || true {\n		return nil\n	}\n	if a.next",
+		"internal/model", "TestPairsThatRepeat",
+	},
+	{
+		"a pending Update over what another goroutine has saved", "update.go",
+		"	if is, _ := s.value(name); !s.folds(name) || is.Version != old.Version {\n", "	if is, _ := s.value(name); is.Version != old.Version && false {\n",
+		"internal/model", "TestGoroutinesOfOneRequest",
+	},
+	{
+		"an Update that a Reload hides", "update.go",
+		"		rec.put(sw.name, is)\n		sw.turn.last", "		sw.turn.last",
+		"internal/model", "TestGoroutinesOfOneRequest",
 	},
 }
