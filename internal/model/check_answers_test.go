@@ -132,7 +132,7 @@ func (e *end) stored(a *actor, key string) (n int) {
 	return n
 }
 
-// cleared tells whether a goroutine of a request clears what another one stores.
+// cleared tells whether a goroutine of a request clears the values that another one stores.
 func (e *end) cleared() bool {
 	return e.sc.group && slices.ContainsFunc(e.actors, func(a *actor) bool { return a.op.clears })
 }

@@ -89,7 +89,7 @@ func (e *end) countIsExact(rec *session.Record) {
 }
 
 // repeatsUndoNothing: a value that was stored is not stored again over one that
-// another actor has stored since. Nor is what was cleared cleared again.
+// another actor has stored since. Nor does a Clear remove such a value.
 func (e *end) repeatsUndoNothing() {
 	log := e.world.log
 	for i, st := range log {
@@ -122,8 +122,8 @@ func (st *step) version(key string) int64 {
 	return values[key].Version
 }
 
-// getsWhatUpdateStored: in a request, Get is never behind an Update of it.
-func (e *end) getsWhatUpdateStored(a *actor) {
+// getFollowsUpdate: in a request, Get is never behind an Update of it.
+func (e *end) getFollowsUpdate(a *actor) {
 	if a.shares == nil || a.stored == 0 || e.faulted || slices.ContainsFunc(e.actors, func(a *actor) bool { return a.op.clears || a.op.destroys }) {
 		return
 	}

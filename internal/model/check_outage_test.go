@@ -18,6 +18,8 @@ func (e *end) signsNobodyOut(a *actor) {
 		}
 		return st.concerns(before.id) || st.concerns(after.id)
 	}
+	// The library does not yet handle one case: the deletion of the old session was
+	// applied, its reply was lost, and the new session is taken back.
 	lost := e.lostToken(a) || len(e.steps(a, func(st *step) bool { return st.fault == applied && st.ends(before.id) })) > 0
 	if !e.admitted(a) || a.outcome() != unsure || a.dead() || lost || e.any(ended) {
 		return

@@ -79,7 +79,7 @@ func (sc *scenario) judge(st *stage, w *world) []broken {
 		e.failedSignInActsForNobody(a)
 		e.onlySignInsJoin(a)
 		e.readsNothingPast(a)
-		e.getsWhatUpdateStored(a)
+		e.getFollowsUpdate(a)
 	}
 	e.deletedByRight()
 	e.repeatsUndoNothing()

@@ -185,7 +185,7 @@ func (e *end) readsNothingPast(a *actor) {
 			}
 			renewed = renewed || st.renewal()
 			if renewed && st.stores(string(visits)) {
-				e.fail("no reading past a sign-in", "an Update of %d saw what %d had stored after its renewal", a.n, v.By)
+				e.fail("no reading past a sign-in", "an Update of %d saw the value that %d had stored after its renewal", a.n, v.By)
 			}
 		}
 	}

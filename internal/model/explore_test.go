@@ -66,7 +66,7 @@ func checkAll(t *testing.T, what string, list []*scenario) {
 		what, len(list), sum, sum.pruned, time.Since(began).Round(100*time.Millisecond))
 }
 
-// check explores one scenario and fails with what it finds.
+// check explores one scenario and reports its findings.
 func (sc *scenario) check(t *testing.T) runs {
 	t.Helper()
 	r, found := sc.explore(t, func(*world) {})

@@ -45,7 +45,7 @@ func (f fault) String() string {
 	}[f]
 }
 
-// errDown is what a store answers in an outage. Nothing was applied.
+// errDown is the error of a store in an outage. Nothing was applied.
 var errDown = errors.New("model: the store is down")
 
 // fails tells whether an operation fails because of an earlier fault. It is no
@@ -58,7 +58,7 @@ func (a *actor) fails() bool {
 	return true
 }
 
-// meet sets what an actor's later operations meet after a fault.
+// meet lets later operations of an actor fail after some faults.
 func (a *actor) meet(f fault) {
 	switch f {
 	case outage:

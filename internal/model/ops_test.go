@@ -110,7 +110,7 @@ var (
 		}
 		return count(ctx, a, s)
 	}}
-	setCount = plain("Set what others update", func(a *actor, s *sess) { visits.Set(s, tally{100 * a.n, a.n, s.User()}) }, op{resets: true})
+	setCount = plain("Set the count", func(a *actor, s *sess) { visits.Set(s, tally{100 * a.n, a.n, s.User()}) }, op{resets: true})
 	// It goes on without the user whose sign-in failed.
 	loginElse = op{name: "SetUser ann, else Discard and Set", user: "ann", renews: true, last: string(color), do: func(ctx context.Context, a *actor, s *sess) error {
 		s.SetUser("ann")
@@ -202,8 +202,8 @@ var (
 	goneSet     = gone(set)
 )
 
-// again makes an op that saves once more if the store did not say what became
-// of the change, with what has been changed in between.
+// again makes an op that saves once more if the outcome of the first Save is
+// unknown. between makes further changes before that.
 func again(o op, between func(a *actor, s *sess), more ...session.Key[mark]) op {
 	first := o.do
 	o.name, o.again = o.name+", Save until it is done", true

@@ -377,7 +377,7 @@ var mutations = []mutation{
 		"internal/model", "TestPairsInAnOutage",
 	},
 	{
-		"an Update that reads what another sign-in stored", "admit.go",
+		"an Update that reads values from after a sign-in", "admit.go",
 		"	return bytes.Equal(rec.Verifier, before) || bytes.Equal(rec.Verifier, s.rec.Verifier)\n", "	return rec.User == s.rec.User || bytes.Equal(rec.Verifier, before)\n",
 		"internal/model", "TestPairsThatRepeat",
 	},
@@ -397,12 +397,12 @@ var mutations = []mutation{
 		"internal/model", "TestPairsThatRepeat",
 	},
 	{
-		"a Save that forgets what an earlier one has tried", "save.go",
+		"a Save that forgets the attempt of an earlier one", "save.go",
 		"	if a == nil || s.rec == nil {\n		return nil\n	}\n	if a.next", "	if a == nil || s.rec == nil || true {\n		return nil\n	}\n	if a.next",
 		"internal/model", "TestPairsThatRepeat",
 	},
 	{
-		"a pending Update over what another goroutine has saved", "update.go",
+		"a pending Update over a value that another goroutine has saved", "update.go",
 		"	if is, _ := s.value(name); !s.folds(name) || is.Version != old.Version {\n", "	if is, _ := s.value(name); is.Version != old.Version && false {\n",
 		"internal/model", "TestGoroutinesOfOneRequest",
 	},
