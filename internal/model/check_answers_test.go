@@ -30,9 +30,7 @@ func (e *end) caused(a *actor) bool {
 	}
 	switch {
 	case is(session.ErrNotFound) && a.op.user != "" && a.op.last == "":
-		// It begins another session, unless the one that it was admitted to
-		// expires before Save or has ended since a Save whose outcome is unknown.
-		return e.any(func(st *step) bool { return st.touch.all }) || a.befell(appliedDown, droppedDown)
+		return false // it begins another session
 	case is(session.ErrNotFound):
 		return len(e.start) == 0 || e.stranger(a) || e.any(func(st *step) bool { return st.what == "delete" && st.done || st.touch.all })
 	case is(session.ErrSuperseded) && (a.fell || a.shares != nil && e.faulted):

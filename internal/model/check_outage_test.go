@@ -18,10 +18,7 @@ func (e *end) signsNobodyOut(a *actor) {
 		}
 		return st.concerns(before.id) || st.concerns(after.id)
 	}
-	// The library does not yet handle one case: the deletion of the old session was
-	// applied, its reply was lost, and the new session is taken back.
-	lost := e.lostToken(a) || len(e.steps(a, func(st *step) bool { return st.fault == applied && st.ends(before.id) })) > 0
-	if !e.admitted(a) || a.outcome() != unsure || a.dead() || lost || e.any(ended) {
+	if !e.admitted(a) || a.outcome() != unsure || a.dead() || e.lostToken(a) || e.any(ended) {
 		return
 	}
 	if s := e.ask(a.keptCookie()); s == nil || s.ID().IsZero() {
@@ -58,7 +55,7 @@ func (a *actor) keptCookie() *http.Cookie {
 // are in a session that the client has the cookie of.
 func (e *end) failedSignInActsForNobody(a *actor) {
 	const name = "a failed sign-in acts for nobody"
-	if !a.fell || e.lostToken(a) {
+	if !a.fell {
 		return
 	}
 	renewed := len(e.steps(a, (*step).renewal)) > 0
