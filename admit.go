@@ -107,9 +107,10 @@ func (s *Session) touch(ctx context.Context, now time.Time) {
 }
 
 // readmit judges a session anew, some time after its admission. Other requests
-// may have extended it since, so it reads again where it seems to have ended.
+// may have extended it since, so it reads again if the session seems to have
+// ended. A sign-in does not need the session to be live.
 func (s *Session) readmit(ctx context.Context) error {
-	if s.target() == nil {
+	if s.target() == nil || s.pend.user != "" {
 		return nil
 	}
 	now := s.m.now()

@@ -29,6 +29,7 @@ type attempt struct {
 	change  *Change
 	next    token // the token of a renewal, else zero
 	cleared int   // pending.cleared when it was sent
+	limits  *limits
 }
 
 type limits struct{ idle, lifetime time.Duration }

@@ -63,6 +63,8 @@ func (s *Session) store(ctx context.Context) error {
 func (s *Session) writeRecord(ctx context.Context) (*Record, token, error) {
 	rec := s.target()
 	switch {
+	case s.standing == unsettled && !s.pend.detached && s.pend.user == s.rec.User && s.pend.limits == nil:
+		return s.save(ctx, s.rec) // its other steps are missing only
 	case s.replaced() && !s.pend.detached && s.pend.user != "", rec != nil && s.pend.renew:
 		rec, t, err := s.renew(ctx)
 		if s.pend.user == "" || !errors.Is(err, ErrNotFound) {
@@ -93,7 +95,7 @@ func (s *Session) forget() {
 // adopt makes rec the session's. Its token is to be sent if it has changed.
 func (s *Session) adopt(rec *Record, t token) error {
 	var c *http.Cookie
-	if rec != nil && (s.rec == nil || t.secret != s.secret) {
+	if rec != nil && (s.rec == nil || t.secret != s.secret || s.standing == unsettled) {
 		var err error
 		if c, err = s.m.issue(t, &rec.Info); err != nil {
 			return err
@@ -114,7 +116,7 @@ func (s *Session) adopt(rec *Record, t token) error {
 func (s *Session) save(ctx context.Context, rec *Record) (*Record, token, error) {
 	ch := s.data(rec.ID)
 	if len(ch.Set)+len(ch.Unset) == 0 && !ch.Replace {
-		return rec, token{secret: s.secret}, nil // finishTried has stored all
+		return rec, token{id: rec.ID, secret: s.secret}, nil // finishTried has stored all
 	}
 	err := s.m.sendChange(ctx, rec, ch)
 	s.mu.Lock()
@@ -125,13 +127,13 @@ func (s *Session) save(ctx context.Context, rec *Record) (*Record, token, error)
 	case errors.Is(err, ErrUncertain):
 		s.tried(ch, token{})
 	}
-	return rec, token{secret: s.secret}, err
+	return rec, token{id: rec.ID, secret: s.secret}, err
 }
 
 // tried keeps a change whose outcome is unknown. The caller holds both locks.
 func (s *Session) tried(ch *Change, next token) {
 	ch.Set = maps.Clone(ch.Set) // it may be the pending map
-	s.pend.tried = &attempt{ch, next, s.pend.cleared}
+	s.pend.tried = &attempt{ch, next, s.pend.cleared, s.pend.limits}
 }
 
 // finishTried completes the attempt of an earlier commit.
@@ -151,6 +153,13 @@ func (s *Session) finishTried(ctx context.Context) error {
 		return nil
 	}
 	rec, t, err := s.sendRenewal(ctx, a.change, a.next)
+	if s.pend.user != "" && errors.Is(err, ErrNotFound) {
+		s.forget()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pend.tried = nil
+		return nil // the sign-in begins another session
+	}
 	if err != nil {
 		return err
 	}
@@ -183,6 +192,9 @@ func (s *Session) dropTried() {
 	p.tried = nil
 	if a.cleared == p.cleared {
 		p.cleared = 0
+	}
+	if !a.next.id.IsZero() && a.limits == p.limits {
+		p.renew, p.limits = false, nil
 	}
 	for name, v := range p.values {
 		if v.Version == a.change.Set[name].Version && (v.Version != 0 || slices.Contains(a.change.Unset, name)) {

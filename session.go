@@ -173,6 +173,9 @@ func (s *Session) Expired() bool {
 func (s *Session) Discard() {
 	s.lock()
 	fault := s.pend.fault
+	if a := s.pend.tried; a != nil && !a.next.id.IsZero() {
+		s.standing = superseded // perhaps, by this request's own renewal
+	}
 	s.pend = pending{}
 	s.unlock()
 	if fault != nil {

@@ -28,11 +28,14 @@ func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error 
 	if err == nil {
 		err = s.m.enforceMaxPerUser(ctx, rec)
 	}
+	if err != nil && s.rec.id() != rec.ID && s.m.deleteWithRetry(ctx, rec.ID) == nil {
+		return err // the client keeps what it came with
+	}
 	if err == nil {
 		err = s.deleteAll(ctx, s.superfluous(rec))
 	}
 	if err != nil {
-		return s.leaveUnsettled(ctx, rec, t, since, err)
+		return s.leaveUnsettled(rec, t, since, err)
 	}
 	s.mu.Lock()
 	s.others = nil
@@ -45,10 +48,7 @@ func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error 
 // more. The request itself goes on without the session. The token carries the
 // time of the admission, so that later ones look for the revocation that this
 // request could not read; see settle.
-func (s *Session) leaveUnsettled(ctx context.Context, rec *Record, t token, since time.Time, why error) error {
-	if s.rec.id() != rec.ID && s.m.deleteWithRetry(ctx, rec.ID) == nil {
-		return why // the client keeps what it came with
-	}
+func (s *Session) leaveUnsettled(rec *Record, t token, since time.Time, why error) error {
 	t.unsettled = since.UnixNano()
 	c, err := s.m.issue(t, &rec.Info)
 	if err != nil {
@@ -57,6 +57,7 @@ func (s *Session) leaveUnsettled(ctx context.Context, rec *Record, t token, sinc
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cookie, s.taken = c, false
+	s.others = s.superfluous(rec) // a repetition ends them
 	s.rec, s.secret, s.standing = rec, t.secret, unsettled
 	p := &s.pend // values are stored, the sign-in is to be repeated
 	s.pend = pending{user: p.user, renew: true, limits: p.limits, fault: p.fault, at: p.at}

@@ -347,6 +347,8 @@ var mutations = []mutation{
 		"a plain index that cannot become a TTL index", "mongostore/indexes.go",
 		"server.HasErrorCode(codeInvalidOptions) {", "server.HasErrorCode(codeInvalidOptions) && false {",
 		"mongostore", "TestOpen_PlainIndexThatCannotBecomeTTL",
+	},
+	{
 		"a renewal without a sign-in that joins another one", "renew.go",
 		"	if user == \"\" || found.User != user ||", "	if user == \"\" {\n		user = s.rec.User\n	}\n	if found.User != user ||",
 		"internal/model", "TestTime",
@@ -358,7 +360,7 @@ var mutations = []mutation{
 	},
 	{
 		"a sign-in whose second step fails", "signin.go",
-		"		return s.leaveUnsettled(ctx, rec, t, since, err)\n	}\n	s.mu.Lock()\n", "		return err\n	}\n	s.mu.Lock()\n",
+		"		return s.leaveUnsettled(rec, t, since, err)\n	}\n	s.mu.Lock()\n", "		return err\n	}\n	s.mu.Lock()\n",
 		"internal/model", "TestPairsInAnOutage",
 	},
 	{

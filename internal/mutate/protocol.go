@@ -14,7 +14,7 @@ var protocol = []mutation{
 	},
 	{
 		"a failed sign-in that keeps its token", "signin.go",
-		"		return s.leaveUnsettled(ctx, rec, t, since, err)\n", "		return err\n",
+		"		return s.leaveUnsettled(rec, t, since, err)\n", "		return err\n",
 		".", "TestSignIn_AFailedStepEndsNoSession",
 	},
 	{
