@@ -76,11 +76,18 @@ func (k *cookieConfig) complete(c *config) {
 		c.fault("WithCookieName(%q): browsers refuse a __Host- cookie without Secure, with a Domain or with a Path other than /", k.name)
 	case prefixed("__Secure-") && !k.secure:
 		c.fault("WithCookieName(%q): browsers refuse a __Secure- cookie without Secure; leave out DangerouslyAllowHTTP", k.name)
+	case prefixed("__Http-") && !k.secure: // __Host-Http- begins with __Host-, and every cookie is HttpOnly
+		c.fault("WithCookieName(%q): browsers refuse an __Http- cookie without Secure; leave out DangerouslyAllowHTTP", k.name)
 	}
 	probe := http.Cookie{Name: "n", Value: "v", Domain: k.domain, Path: k.path}
-	if !strings.HasPrefix(k.path, "/") || probe.Valid() != nil && (&http.Cookie{Name: "n", Path: k.path}).Valid() != nil {
-		c.fault("WithCookiePath(%q): want a path that begins with / and has no ; or control characters", k.path)
-	} else if probe.Valid() != nil {
+	validPath := strings.HasPrefix(k.path, "/") && !strings.ContainsAny(k.path, "?#") && !strings.HasSuffix(k.path, " ") &&
+		(probe.Valid() == nil || (&http.Cookie{Name: "n", Path: k.path}).Valid() == nil)
+	switch {
+	case len(k.path) > maxPathSize: // browsers would use a default path instead
+		c.fault("WithCookiePath: %d bytes, want at most %d", len(k.path), maxPathSize)
+	case !validPath:
+		c.fault("WithCookiePath(%q): want a path that begins with /, does not end with a space and has no ;, ?, # or control characters", k.path)
+	case probe.Valid() != nil:
 		c.fault("WithCookieDomain(%q): want a host name such as example.com, without scheme or port", k.domain)
 	}
 	switch k.sameSite {

@@ -20,6 +20,9 @@ const (
 	// (RFC 6265bis, section 5.6), and maxCookieAge how long (section 5.5).
 	maxCookieSize = 4096
 	maxCookieAge  = 400 * 24 * time.Hour
+	// maxPathSize is the longest attribute that browsers keep (RFC 6265bis,
+	// section 5.6).
+	maxPathSize = 1024
 	// maxTokens bounds what one request can make the store load.
 	maxTokens = 4
 )
@@ -126,21 +129,4 @@ func setCookie(h http.Header, c *http.Cookie) {
 		}
 	}
 	h["Set-Cookie"] = append(kept, c.String())
-}
-
-// withheld tells whether the browser sent r from another site and kept the
-// cookie to itself because of its SameSite attribute.
-func (m *Manager) withheld(r *http.Request) bool {
-	if r.Header.Get("Sec-Fetch-Site") != "cross-site" {
-		return false
-	}
-	switch m.cookie.sameSite {
-	case http.SameSiteNoneMode:
-		return false
-	case http.SameSiteStrictMode:
-		return true
-	}
-	followed := r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
-	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
-	return !followed || !safe
 }

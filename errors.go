@@ -28,6 +28,11 @@ var (
 	// visitor's real session. Nothing was stored.
 	ErrCrossSite = errors.New("session: a cross-site request cannot start a session; send it from the site itself or set WithSameSite(http.SameSiteNoneMode)")
 
+	// ErrOutsidePath is returned when a request came without the cookie from a
+	// path to which browsers do not send it (see [WithCookiePath]) and would have
+	// replaced the visitor's session. Nothing was stored.
+	ErrOutsidePath = errors.New("session: request outside the cookie's path cannot start a session")
+
 	// ErrRevoked: the user's sessions were revoked while this sign-in was
 	// under way. It left no session.
 	ErrRevoked = errors.New("session: the user's sessions were revoked during this sign-in; sign in again")
@@ -60,7 +65,7 @@ func (e *misuseError) Unwrap() error { return e.err }
 
 // HTTPStatus returns the status that an error of this package is answered
 // with: 409 for a session that has ended or was changed by another request,
-// 403 for [ErrCrossSite], 500 for a fault of the program, and 503 for
+// 403 for [ErrCrossSite] and [ErrOutsidePath], 500 for a fault of the program, and 503 for
 // everything else, which is the store's. It is 200 for nil.
 func HTTPStatus(err error) int {
 	is := func(target error) bool { return errors.Is(err, target) }
@@ -70,7 +75,7 @@ func HTTPStatus(err error) int {
 		return http.StatusOK
 	case errors.As(err, &misuse), is(ErrTooLarge), is(ErrUndeliverable):
 		return http.StatusInternalServerError
-	case is(ErrCrossSite):
+	case is(ErrCrossSite), is(ErrOutsidePath):
 		return http.StatusForbidden
 	case is(ErrNotFound), is(ErrConflict), is(ErrSuperseded), is(ErrRevoked):
 		return http.StatusConflict

@@ -53,7 +53,9 @@ func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Reques
 		m.fail(w, r, err)
 		return
 	}
-	s.withheld = len(values) == 0 && m.withheld(r)
+	if len(values) == 0 {
+		s.withheld = m.withheld(r)
+	}
 	*res = response{inner: w, s: s, r: r}
 	if h := w.Header(); len(h) > 0 {
 		res.entry = maps.Clone(h)
@@ -104,6 +106,8 @@ func answerError(w http.ResponseWriter, _ *http.Request, err error) {
 		text = "Your session has just been renewed. Please try again."
 	case status == http.StatusConflict:
 		text = "Your session has ended or was changed by another request. Please reload the page."
+	case errors.Is(err, ErrOutsidePath):
+		text = "A request outside the path of the session cookie cannot start a session."
 	case status == http.StatusForbidden:
 		text = "A request from another site cannot start a session."
 	case status == http.StatusServiceUnavailable:

@@ -224,8 +224,13 @@ func WithCookieDomain(domain string) Option {
 	}
 }
 
-// WithCookiePath sends the cookie to paths below this one alone; by default
-// it is "/". It is no protection: pages of other paths can still use it. A path
+// WithCookiePath sets the cookie's Path attribute, at most 1,024 bytes. Browsers
+// send the cookie only with requests for this path and the paths below it. The
+// default is "/". The path does not protect the cookie from other pages of the
+// same origin. A request that comes without the cookie from outside the path
+// cannot start a session unless it signs in: a change gets [ErrOutsidePath]. If a
+// proxy removes a prefix from the path, name the proxy in [WithTrustedProxies]
+// and let it send the prefix in X-Forwarded-Prefix. A path
 // other than "/" changes the default name of the cookie, see [WithCookieName].
 func WithCookiePath(path string) Option {
 	return func(c *config) { c.cookie.path = path }

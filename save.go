@@ -25,8 +25,8 @@ func (s *Session) commit(ctx context.Context) error {
 		return ErrSuperseded
 	case s.creates() && s.standing == job:
 		return misuse("Save", errJob)
-	case s.creates() && p.user == "" && s.withheld:
-		return ErrCrossSite
+	case s.creates() && p.user == "" && s.withheld != nil:
+		return s.withheld
 	}
 	if err := s.checkSize(); err != nil {
 		return err

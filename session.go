@@ -36,7 +36,7 @@ type Session struct {
 	rec      *Record // as stored; nil if nothing is stored
 	secret   secret  // of the token that was presented or issued last
 	others   []ID    // live sessions of other cookies in the request
-	withheld bool    // the browser withheld the cookie; see Manager.withheld
+	withheld error   // see Manager.withheld; nil if the client has no other session
 	lapsed   bool    // the request came with the token of a session that has ended
 	pend     pending
 	answered bool // the response has begun

@@ -145,8 +145,18 @@ var mutations = []mutation{
 	},
 	{
 		"a cookie that other sites' requests replace", "save.go",
-		"	case s.creates() && p.user == \"\" && s.withheld:\n		return ErrCrossSite\n", "",
+		"	case s.creates() && p.user == \"\" && s.withheld != nil:\n		return s.withheld\n", "",
 		".", "TestCrossSiteRequests",
+	},
+	{
+		"a session started outside the cookie's path", "withheld.go",
+		"	case m.outsidePath(r):\n		return ErrOutsidePath\n", "",
+		".", "TestCookiePath_RequestOutside|TestCookiePath_StripPrefix",
+	},
+	{
+		"a path judged after StripPrefix", "withheld.go",
+		"	path, _, _ := strings.Cut(r.RequestURI, \"?\")\n", "	path := r.URL.EscapedPath()\n",
+		".", "TestCookiePath_StripPrefix",
 	},
 	{
 		"dots in keys", "mongostore/bson.go",

@@ -213,7 +213,7 @@ func TestOptionsTable(t *testing.T) {
 func TestErrorsTable(t *testing.T) {
 	values := map[string]error{
 		"ErrNotFound": session.ErrNotFound, "ErrConflict": session.ErrConflict, "ErrSuperseded": session.ErrSuperseded,
-		"ErrCrossSite": session.ErrCrossSite, "ErrRevoked": session.ErrRevoked, "ErrUncertain": session.ErrUncertain,
+		"ErrCrossSite": session.ErrCrossSite, "ErrOutsidePath": session.ErrOutsidePath, "ErrRevoked": session.ErrRevoked, "ErrUncertain": session.ErrUncertain,
 		"ErrTooLarge": session.ErrTooLarge, "ErrUndeliverable": session.ErrUndeliverable,
 	}
 	var want, got []string
