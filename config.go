@@ -66,9 +66,8 @@ func (k *cookieConfig) complete(c *config) {
 		}
 	}
 	prefixed := func(p string) bool { return len(k.name) >= len(p) && strings.EqualFold(k.name[:len(p)], p) }
-	valid := (&http.Cookie{Name: k.name, Value: "v"}).Valid() == nil
 	switch {
-	case !valid:
+	case !isToken(k.name):
 		c.fault("WithCookieName(%q): want a token of RFC 9110: letters, digits and !#$%%&'*+-.^_`|~", k.name)
 	case len(k.name)+encodedSize > maxCookieSize:
 		c.fault("WithCookieName: %d bytes, want at most %d", len(k.name), maxCookieSize-encodedSize)
@@ -103,3 +102,7 @@ func (k *cookieConfig) complete(c *config) {
 		c.fault("WithPartitioned: browsers refuse Partitioned without Secure; leave out DangerouslyAllowHTTP")
 	}
 }
+
+// isToken reports whether name is a token of RFC 9110, section 5.6.2, as the names
+// of cookies and headers are.
+func isToken(name string) bool { return (&http.Cookie{Name: name}).Valid() == nil }

@@ -24,6 +24,7 @@ type config struct {
 	maxPerUser int
 	clientInfo bool
 	proxies    []netip.Prefix
+	forwarded  string // canonical name of a header
 	codec      Codec
 	log        *slog.Logger
 	answer     func(http.ResponseWriter, *http.Request, error)
@@ -47,8 +48,10 @@ func defaults() config {
 		codec:    jsonCodec{},
 		log:      slog.Default(),
 		answer:   answerError,
-		cookie:   cookieConfig{path: "/", sameSite: http.SameSiteLaxMode, secure: true},
-		now:      time.Now,
+
+		forwarded: "X-Forwarded-For",
+		cookie:    cookieConfig{path: "/", sameSite: http.SameSiteLaxMode, secure: true},
+		now:       time.Now,
 	}
 }
 
@@ -127,14 +130,31 @@ func WithClientInfo() Option {
 	return func(c *config) { c.clientInfo = true }
 }
 
-// WithTrustedProxies names the addresses of the reverse proxies whose
-// Forwarded, X-Forwarded-For and X-Forwarded-Proto headers count. They count
-// only when the immediate peer is one of them. None by default.
+// WithTrustedProxies sets the addresses of the reverse proxies whose headers
+// count: X-Forwarded-For or the header of [WithForwardedHeader], X-Forwarded-Proto
+// and X-Forwarded-Prefix. They count only if the immediate peer is a trusted proxy.
+// The default is no trusted proxy.
 func WithTrustedProxies(prefixes ...netip.Prefix) Option {
 	return func(c *config) {
 		c.proxies = append(c.proxies, prefixes...)
 		if slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return !p.IsValid() }) {
 			c.fault("WithTrustedProxies: a prefix is invalid; use netip.MustParsePrefix(\"10.0.0.0/8\")")
+		}
+	}
+}
+
+// WithForwardedHeader sets the header from which the client's address is taken if
+// the immediate peer is a trusted proxy: Forwarded (RFC 7239) or the name of a
+// header whose value is a list of addresses, such as X-Real-Ip. The default is
+// X-Forwarded-For. Choose a header that every trusted proxy sets or appends to.
+// Proxies pass other headers through as the client sent them, so those do not
+// count. With Forwarded, the protocol too is taken from it, and otherwise from
+// X-Forwarded-Proto.
+func WithForwardedHeader(name string) Option {
+	return func(c *config) {
+		c.forwarded = http.CanonicalHeaderKey(name)
+		if !isToken(name) {
+			c.fault("WithForwardedHeader(%q): want the name of a header, such as Forwarded or X-Real-Ip", name)
 		}
 	}
 }

@@ -1,8 +1,10 @@
 package session
 
 import (
+	"iter"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -23,10 +25,15 @@ func (m *Manager) warnInsecure(r *http.Request) {
 	})
 }
 
+// peerAddr returns the address of the immediate peer.
 func peerAddr(r *http.Request) netip.Addr {
 	ap, _ := netip.ParseAddrPort(r.RemoteAddr)
-	return ap.Addr().Unmap()
+	return plain(ap.Addr())
 }
+
+// plain drops an IPv6 zone, which has no meaning on another machine and which no
+// prefix contains.
+func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
 func (m *Manager) trusts(addr netip.Addr) bool {
 	for _, p := range m.proxies {
@@ -41,41 +48,72 @@ func (m *Manager) forwardedHTTPS(r *http.Request, peer netip.Addr) bool {
 	if !m.trusts(peer) {
 		return false
 	}
-	proto := last(r.Header.Values("X-Forwarded-Proto"))
-	if f := last(r.Header.Values("Forwarded")); f != "" {
-		proto = parameter(f, "proto")
+	proto := last(r.Header["X-Forwarded-Proto"])
+	if m.forwarded == "Forwarded" {
+		proto = parameter(last(r.Header["Forwarded"]), "proto")
 	}
 	return strings.EqualFold(proto, "https")
 }
 
+// Bounds for the header of WithForwardedHeader, most of which a client may have
+// written. The longest address is an IPv6 one in brackets, with a zone and a port.
+const (
+	maxHops    = 32
+	maxHopSize = 80
+)
+
 // clientIP returns the address that the nearest trusted proxy names, or the
-// peer's. It walks the list from its end: what the client itself sent stands
-// before what our proxies appended.
+// peer's. It reads one header only, because a proxy passes the others through. It
+// starts at the end, because proxies append to the values that the client sent.
 func (m *Manager) clientIP(r *http.Request) string {
-	addr := peerAddr(r)
-	hops := list(r.Header.Values("X-Forwarded-For"))
-	if f := list(r.Header.Values("Forwarded")); len(f) > 0 {
-		hops = f
-		for i := range hops {
-			hops[i] = parameter(hops[i], "for")
-		}
-	}
-	for m.trusts(addr) && len(hops) > 0 {
-		hop := hops[len(hops)-1]
-		hops = hops[:len(hops)-1]
-		next, err := netip.ParseAddr(strings.Trim(hop, "[]"))
-		if ap, perr := netip.ParseAddrPort(hop); perr == nil {
-			next, err = ap.Addr(), nil
-		}
-		if err != nil {
+	addr, n := peerAddr(r), 0
+	for hop := range backward(r.Header[m.forwarded]) {
+		if n++; !m.trusts(addr) || n > maxHops {
 			break
 		}
-		addr = next.Unmap()
+		next, ok := m.hopAddr(hop)
+		if !ok {
+			break
+		}
+		addr = next
 	}
 	if !addr.IsValid() {
 		return ""
 	}
 	return addr.String()
+}
+
+// hopAddr parses an element of the header of WithForwardedHeader.
+func (m *Manager) hopAddr(hop string) (netip.Addr, bool) {
+	if m.forwarded == "Forwarded" {
+		hop = parameter(hop, "for")
+	}
+	if len(hop) > maxHopSize {
+		return netip.Addr{}, false
+	}
+	if ap, err := netip.ParseAddrPort(hop); err == nil {
+		return plain(ap.Addr()), true
+	}
+	if len(hop) > 1 && hop[0] == '[' && hop[len(hop)-1] == ']' {
+		hop = hop[1 : len(hop)-1]
+	}
+	addr, err := netip.ParseAddr(hop)
+	return plain(addr), err == nil
+}
+
+// backward yields a header's comma-separated values, the last one first.
+func backward(values []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, v := range slices.Backward(values) {
+			for i := len(v); i >= 0; {
+				end := i
+				i = strings.LastIndexByte(v[:end], ',')
+				if !yield(strings.TrimSpace(v[i+1 : end])) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // list splits a header's comma-separated values.
@@ -90,8 +128,8 @@ func list(values []string) []string {
 }
 
 func last(values []string) string {
-	if items := list(values); len(items) > 0 {
-		return items[len(items)-1]
+	for v := range backward(values) {
+		return v
 	}
 	return ""
 }

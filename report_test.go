@@ -195,8 +195,6 @@ func TestReportBehindOneTrustedProxy(t *testing.T) {
 	c, ip := ask("192.0.2.7:1234", "X-Forwarded-Proto", "https", "X-Forwarded-For", "6.6.6.6, 203.0.113.9")
 	require.True(t, c.Secure)
 	require.Equal(t, "203.0.113.9", ip, "what the client itself sent comes first and does not count")
-	_, ip = ask("192.0.2.7:1234", "Forwarded", `for=6.6.6.6, for="[2001:db8::1]:99";proto=https`)
-	require.Equal(t, "2001:db8::1", ip)
 	require.Empty(t, log.String())
 	c, ip = ask("198.51.100.1:1234", "X-Forwarded-Proto", "https", "X-Forwarded-For", "203.0.113.9")
 	require.True(t, c.Secure)

@@ -175,8 +175,18 @@ var mutations = []mutation{
 	},
 	{
 		"any peer's word for the client's address", "proxy.go",
-		"for m.trusts(addr) && len(hops) > 0 {", "for len(hops) > 0 {",
+		"if n++; !m.trusts(addr) || n > maxHops {", "if n++; n > maxHops {",
 		".", "TestReportBehindOneTrustedProxy",
+	},
+	{
+		"a client's address from a header that the proxy passes through", "proxy.go",
+		"for hop := range backward(r.Header[m.forwarded]) {", "for hop := range backward(append(r.Header[m.forwarded], r.Header[\"X-Real-Ip\"]...)) {",
+		".", "TestClientIP_OneHeaderCounts",
+	},
+	{
+		"a client's address with a zone", "proxy.go",
+		"return addr.Unmap().WithZone(\"\")", "return addr.Unmap()",
+		".", "TestClientIP_Hops",
 	},
 	{
 		"cookies that are not Secure", "options.go",
