@@ -124,6 +124,56 @@ func TestCacheHeaders(t *testing.T) {
 	require.Equal(t, "[Cookie] [no-store]", headers(func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.Destroy() }))
 }
 
+// A header that is meant for a certain cache takes precedence over Cache-Control
+// there (RFC 9213, and older ones of vendors), so next to a Set-Cookie it would
+// make the cache store the cookie.
+func TestCacheHeaders_ForCertainCaches(t *testing.T) {
+	names := []string{
+		"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Vercel-CDN-Cache-Control", "x-litespeed-cache-control",
+		"Surrogate-Control", "surrogate-control", "Edge-Control", "X-Accel-Expires", "Expires", "cache-control",
+	}
+	a, v := newApp(t, newManager(t, memstore.New())), newVisitor(t)
+	answerWith := func(do func(s *session.Session)) http.Header {
+		return v.do(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
+			for _, name := range names {
+				w.Header()[name] = []string{"max-age=3600"}
+			}
+			w.Header().Set("Surrogate-Key", "page")
+			do(s)
+			w.WriteHeader(200)
+		}).Header
+	}
+	for _, do := range []func(s *session.Session){func(s *session.Session) { s.SetUser("ann") }, (*session.Session).Renew, (*session.Session).Destroy} {
+		h := answerWith(do)
+		require.Len(t, h["Set-Cookie"], 1)
+		require.Equal(t, []string{"no-store"}, h["Cache-Control"])
+		require.Equal(t, "page", h.Get("Surrogate-Key"))
+		for _, name := range names[:len(names)-1] {
+			require.Empty(t, h.Get(name), name)
+		}
+	}
+	h := answerWith(func(s *session.Session) { s.User() })
+	for _, name := range names[:len(names)-1] {
+		require.Equal(t, "max-age=3600", h.Get(name), "without a cookie, a header of the handler stays")
+	}
+}
+
+// An error page must not be stored either, whatever the middleware around says.
+func TestCacheHeaders_OfAnErrorPage(t *testing.T) {
+	store := &faulty{Store: memstore.New()}
+	a, v := newApp(t, newManager(t, store), func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("CDN-Cache-Control", "max-age=3600")
+			next.ServeHTTP(w, r)
+		})
+	}), newVisitor(t)
+	store.fail("Insert", errDown)
+	res := request(v, a, func(s *session.Session) { color.Set(s, "red") })
+	require.Equal(t, 503, res.StatusCode)
+	require.Equal(t, "no-store", res.Header.Get("Cache-Control"))
+	require.Empty(t, res.Header.Get("CDN-Cache-Control"))
+}
+
 func TestHostileCookies(t *testing.T) {
 	coll, count := counted(t)
 	a, v := newApp(t, newManager(t, openMongo(t, coll, alone))), newVisitor(t)

@@ -98,7 +98,7 @@ func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
 func answerError(w http.ResponseWriter, _ *http.Request, err error) {
 	status := HTTPStatus(err)
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
+	noStore(h)
 	text := "Something went wrong with your session."
 	switch {
 	case errors.Is(err, ErrSuperseded):

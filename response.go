@@ -229,7 +229,7 @@ func (s *Session) writeHeader(h http.Header) (cookie bool) {
 	if s.cookie != nil {
 		s.taken = true
 		setCookie(h, s.cookie)
-		h.Set("Cache-Control", "no-store")
+		noStore(h)
 	} else if s.accessed && h.Get("Cache-Control") == "" {
 		h["Cache-Control"] = only(&s.fields[0], "private")
 	}
@@ -241,6 +241,23 @@ func (s *Session) writeHeader(h http.Header) (cookie bool) {
 		}
 	}
 	return s.cookie != nil
+}
+
+// noStore keeps caches from storing a response. Some fields take precedence over
+// Cache-Control in the caches that know them, such as those of RFC 9213, which end
+// in -Cache-Control, or X-Accel-Expires of nginx.
+func noStore(h http.Header) {
+	for name := range h {
+		switch lower := strings.ToLower(name); lower {
+		case "cache-control", "surrogate-control", "edge-control", "x-accel-expires", "expires":
+			delete(h, name)
+		default:
+			if strings.HasSuffix(lower, "-cache-control") {
+				delete(h, name)
+			}
+		}
+	}
+	h.Set("Cache-Control", "no-store")
 }
 
 // only makes a header's field of one value, in memory that is there already.

@@ -189,6 +189,11 @@ var mutations = []mutation{
 		".", "TestClientIP_Hops",
 	},
 	{
+		"a cookie that a CDN may store", "response.go",
+		"			if strings.HasSuffix(lower, \"-cache-control\") {", "			if false {",
+		".", "TestCacheHeaders_ForCertainCaches",
+	},
+	{
 		"cookies that are not Secure", "options.go",
 		"sameSite: http.SameSiteLaxMode, secure: true}", "sameSite: http.SameSiteLaxMode}",
 		".", "TestReportDefaults",
