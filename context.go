@@ -25,7 +25,9 @@ func scopeOf(ctx context.Context) *scope {
 }
 
 // NewContext returns a context from which FromContext gets s, for code that
-// loaded it with [Manager.Load], and for tests.
+// loaded it with [Manager.Load] or [Manager.LoadID], and for tests. If a request
+// with this context reaches [Manager.Wrap], Wrap commits the session. Otherwise
+// the caller must call Save.
 func NewContext(ctx context.Context, s *Session) context.Context {
 	return &scope{ctx, s, scopeOf(ctx)}
 }

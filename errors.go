@@ -53,13 +53,20 @@ var (
 // misuseError is what the program did wrong, as opposed to the client, the
 // store or another request.
 type misuseError struct {
-	what, at string
-	err      error
+	what string
+	at   string // file and line of the call; empty if not known
+	err  error
 }
 
 func misuse(what string, err error) error { return &misuseError{what, callSite(), err} }
 
-func (e *misuseError) Error() string { return fmt.Sprintf("session: %s: %v (%s)", e.what, e.err, e.at) }
+func (e *misuseError) Error() string {
+	text := fmt.Sprintf("session: %s: %v", e.what, e.err)
+	if e.at != "" {
+		text += " (" + e.at + ")"
+	}
+	return text
+}
 
 func (e *misuseError) Unwrap() error { return e.err }
 

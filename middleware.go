@@ -13,16 +13,24 @@ import (
 // that recovers from panics, and around everything that uses sessions: static
 // files and health checks are better left outside. To wrap twice with one
 // Manager is the same as once.
+//
+// If [NewContext] has put a session of m into the request's context, next gets
+// that one, and Wrap commits it.
 func (m *Manager) Wrap(next http.Handler) http.Handler {
 	m.mustBeMade()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		outer := scopeOf(r.Context())
-		if outer.of(m) != nil {
+		given := outer.of(m)
+		if given == nil {
+			m.mustDiffer(outer)
+		} else if mine, err := given.claim(r); err != nil {
+			m.fail(w, r, err)
+			return
+		} else if !mine {
 			next.ServeHTTP(w, r)
 			return
 		}
-		m.mustDiffer(outer)
-		m.serve(next, w, r, outer)
+		m.serve(next, w, r, outer, given)
 	})
 }
 
@@ -43,18 +51,24 @@ type visit struct {
 	scope    scope
 }
 
-func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Request, outer *scope) {
-	v := &visit{session: Session{m: m, request: r, admitted: m.now()}}
-	s, res := &v.session, &v.response
-	var oneValue [1]string // most requests have one cookie of the name
-	var oneToken [1]token
-	values := m.cookies(oneValue[:0], r)
-	if err := m.admit(r.Context(), s, m.tokens(oneToken[:0], values)); err != nil {
-		m.fail(w, r, err)
-		return
-	}
-	if len(values) == 0 {
-		s.withheld = m.withheld(r)
+// serve runs next with the session given, or with that of the request's cookie if
+// given is nil.
+func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Request, outer *scope, given *Session) {
+	v := new(visit)
+	s, res := given, &v.response
+	if s == nil {
+		s = &v.session
+		*s = Session{m: m, request: r, admitted: m.now(), wrapped: true}
+		var oneValue [1]string // most requests have one cookie of the name
+		var oneToken [1]token
+		values := m.cookies(oneValue[:0], r)
+		if err := m.admit(r.Context(), s, m.tokens(oneToken[:0], values)); err != nil {
+			m.fail(w, r, err)
+			return
+		}
+		if len(values) == 0 {
+			s.withheld = m.withheld(r)
+		}
 	}
 	*res = response{inner: w, s: s, r: r}
 	if h := w.Header(); len(h) > 0 {
@@ -72,6 +86,26 @@ func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Reques
 	next.ServeHTTP(res, inner)
 	returned = true
 	res.finish()
+}
+
+var errReused = errors.New("the session that NewContext put into this context belongs to a request that has ended; load one for each request")
+
+// claim makes the caller, a Wrap, responsible for committing a session that
+// NewContext has put into a context. It reports false if another Wrap is.
+func (s *Session) claim(r *http.Request) (mine bool, err error) {
+	s.lock()
+	defer s.unlock()
+	switch {
+	case s.ended:
+		return false, &misuseError{what: "Wrap", err: errReused}
+	case s.wrapped:
+		return false, nil
+	}
+	s.request, s.wrapped = r, true
+	if len(s.m.cookies(nil, r)) == 0 {
+		s.withheld = s.m.withheld(r)
+	}
+	return true, nil
 }
 
 // release does for the copy of the request what net/http does for its own

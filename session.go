@@ -39,6 +39,7 @@ type Session struct {
 	withheld error   // see Manager.withheld; nil if the client has no other session
 	lapsed   bool    // the request came with the token of a session that has ended
 	pend     pending
+	wrapped  bool // a Wrap commits the session
 	answered bool // the response has begun
 	ended    bool // the handler has returned
 

@@ -194,6 +194,16 @@ var mutations = []mutation{
 		".", "TestCacheHeaders_ForCertainCaches",
 	},
 	{
+		"a session of NewContext that nobody commits", "middleware.go",
+		"	s.request, s.wrapped = r, true\n", "	if true {\n		return false, nil\n	}\n",
+		".", "TestWrap_AdoptsSessionOfNewContext",
+	},
+	{
+		"a session that two Wraps commit", "middleware.go",
+		"	case s.wrapped:\n		return false, nil\n", "",
+		".", "TestWrap_InsideWrap",
+	},
+	{
 		"cookies that are not Secure", "options.go",
 		"sameSite: http.SameSiteLaxMode, secure: true}", "sameSite: http.SameSiteLaxMode}",
 		".", "TestReportDefaults",
