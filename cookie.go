@@ -122,11 +122,22 @@ func (m *Manager) expired() *http.Cookie {
 // setCookie puts c into a response's header in place of any earlier one of
 // its name: what a browser makes of two is undefined.
 func setCookie(h http.Header, c *http.Cookie) {
-	kept := h["Set-Cookie"][:0:0]
-	for _, line := range h["Set-Cookie"] {
-		if name, _, _ := strings.Cut(line, "="); textproto.TrimString(name) != c.Name {
+	removeCookie(h, c.Name)
+	h["Set-Cookie"] = append(h["Set-Cookie"], c.String())
+}
+
+func removeCookie(h http.Header, name string) {
+	lines := h["Set-Cookie"]
+	if len(lines) == 0 {
+		return
+	}
+	kept := lines[:0:0]
+	for _, line := range lines {
+		if is, _, _ := strings.Cut(line, "="); textproto.TrimString(is) != name {
 			kept = append(kept, line)
 		}
 	}
-	h["Set-Cookie"] = append(kept, c.String())
+	if h["Set-Cookie"] = kept; len(kept) == 0 {
+		delete(h, "Set-Cookie")
+	}
 }

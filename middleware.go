@@ -79,8 +79,16 @@ func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Reques
 	returned := false
 	defer func() {
 		release(r, inner)
-		if !returned {
-			res.abandon()
+		if returned {
+			return
+		}
+		res.abandon()
+		if res.phase == phaseReplaced {
+			// The client has got an error page, and not the response
+			// that the handler aborts.
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				panic(p)
+			}
 		}
 	}()
 	next.ServeHTTP(res, inner)
@@ -116,37 +124,4 @@ func release(r, inner *http.Request) {
 	if inner.MultipartForm != nil && r.MultipartForm == nil {
 		_ = inner.MultipartForm.RemoveAll()
 	}
-}
-
-// fail answers an error, and logs it unless it is the client's or another
-// request's doing.
-func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if HTTPStatus(err) >= http.StatusInternalServerError {
-		m.log.ErrorContext(r.Context(), "session: request failed", "error", err)
-	}
-	m.answer(w, r, err)
-}
-
-// answerError is the default error handler. What it says is for the visitor;
-// the rest is in the log.
-func answerError(w http.ResponseWriter, _ *http.Request, err error) {
-	status := HTTPStatus(err)
-	h := w.Header()
-	noStore(h)
-	text := "Something went wrong with your session."
-	switch {
-	case errors.Is(err, ErrSuperseded):
-		h.Set("Retry-After", "1")
-		text = "Your session has just been renewed. Please try again."
-	case status == http.StatusConflict:
-		text = "Your session has ended or was changed by another request. Please reload the page."
-	case errors.Is(err, ErrOutsidePath):
-		text = "A request outside the path of the session cookie cannot start a session."
-	case status == http.StatusForbidden:
-		text = "A request from another site cannot start a session."
-	case status == http.StatusServiceUnavailable:
-		h.Set("Retry-After", "5")
-		text = "Your session cannot be read or saved at the moment. It is not lost. Please try again."
-	}
-	http.Error(w, text, status)
 }

@@ -195,13 +195,16 @@ func WithLogger(log *slog.Logger) Option {
 	}
 }
 
-// WithErrorHandler answers a request whose session could not be loaded or
-// saved; w is as it was before the handler. By default the answer is a line of
-// text with the status of [HTTPStatus], Cache-Control: no-store and where a
-// retry helps Retry-After. The error is logged before.
+// WithErrorHandler sets the function that answers a request whose session could
+// not be loaded or saved. The headers of w are as they were before the handler. If
+// answer sets no status, the status is that of [HTTPStatus]. The response is sent
+// when answer returns. By default it is a line of text with the status of
+// HTTPStatus, Cache-Control: no-store and, if a retry helps, Retry-After. The error
+// has been logged before.
 //
-// r is the request that Wrap received. Its context has no session of this
-// Manager, so the error handler must not call FromContext.
+// r is the request that Wrap received. Its context has no session of this Manager,
+// unless [NewContext] has put one there, so the error handler must not call
+// FromContext.
 func WithErrorHandler(answer func(w http.ResponseWriter, r *http.Request, err error)) Option {
 	return func(c *config) {
 		c.answer = answer

@@ -2,15 +2,12 @@ package session
 
 import (
 	"bufio"
-	"context"
+	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -21,10 +18,29 @@ type response struct {
 	s        *Session
 	r        *http.Request
 	entry    http.Header // as it was before the handler
-	begun    bool
-	hijacked bool
-	err      error // why the handler's response was replaced
+	phase    phase
+	cookie   bool // the header has the session's cookie
+	returned bool // the handler has returned
+
+	told      bool  // Flush has returned err to the handler
+	discarded int32 // bytes of the handler, because of err
+	err       error // the reason for phaseReplaced or phaseCut
 }
+
+// phase is the state of the response. A call that the inner writer refuses, or
+// that has no effect on it, does not change the phase.
+type phase uint8
+
+const (
+	phaseOpen     phase = iota // the status is neither sent nor fixed
+	phaseBegun                 // the status is sent or fixed
+	phaseHijacked              // the handler owns the connection
+	phaseReplaced              // the client gets an error page instead of the response
+	phaseCut                   // the client does not get the rest of the response
+)
+
+// maxDiscarded bounds how much of a handler is discarded without telling it.
+const maxDiscarded = 1 << 20
 
 var (
 	_ http.Flusher  = (*response)(nil)
@@ -37,7 +53,7 @@ func (w *response) Header() http.Header { return w.inner.Header() }
 
 func (w *response) WriteHeader(status int) {
 	if status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols {
-		if !w.begun {
+		if w.phase == phaseOpen {
 			w.inner.WriteHeader(status) // informational: the response is still to come
 		}
 		return
@@ -47,34 +63,93 @@ func (w *response) WriteHeader(status int) {
 	}
 }
 
+// Write begins the response even if b is empty, as that of net/http does.
 func (w *response) Write(b []byte) (int, error) {
-	if err := w.begin(); err != nil {
-		return 0, err
+	if w.begin() != nil {
+		return w.discard(len(b))
 	}
 	return w.inner.Write(b)
 }
 
 func (w *response) WriteString(text string) (int, error) {
-	if err := w.begin(); err != nil {
-		return 0, err
+	if w.begin() != nil {
+		return w.discard(len(text))
 	}
 	return io.WriteString(w.inner, text)
 }
 
+// sniffed is how many bytes net/http looks at to tell the content type.
+const sniffed = 512
+
+// ReadFrom begins the response with the first byte of src. It passes src itself
+// on, so that the inner writer can copy from a file without reading it. Changes
+// that are made meanwhile are committed by the next call.
 func (w *response) ReadFrom(src io.Reader) (int64, error) {
-	if err := w.begin(); err != nil {
-		return 0, err
+	var n int64
+	if w.phase == phaseOpen {
+		first, err := readSome(src)
+		if len(first) > 0 {
+			k, werr := w.Write(first)
+			n, err = int64(k), cmp.Or(werr, err)
+		}
+		if err != nil {
+			return n, eofIsNil(err)
+		}
+	} else {
+		_ = w.begin()
 	}
-	return io.Copy(w.inner, src)
+	dst := io.Writer(w.inner)
+	if w.err != nil {
+		dst = struct{ io.Writer }{w} // its Write discards
+	}
+	k, err := io.Copy(dst, src)
+	return n + k, err
+}
+
+// readSome returns at least one byte unless src ends or fails.
+func readSome(src io.Reader) ([]byte, error) {
+	b := make([]byte, sniffed)
+	for range 100 {
+		if n, err := src.Read(b); n > 0 || err != nil {
+			return b[:n], err
+		}
+	}
+	return nil, io.ErrNoProgress
+}
+
+func eofIsNil(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// discard drops n bytes of a handler whose response has been replaced. It returns
+// no error, because handlers such as a reverse proxy take one for a client that
+// is gone, and abort: the error page would not arrive. A handler that streams
+// gets the error from Flush, and then from here. One that copies without end gets
+// it after a while.
+func (w *response) discard(n int) (int, error) {
+	if w.phase == phaseCut || w.told || w.discarded > maxDiscarded {
+		return 0, w.err
+	}
+	w.discarded += int32(min(n, maxDiscarded+1))
+	return n, nil
 }
 
 func (w *response) Flush() { _ = w.FlushError() }
 
 func (w *response) FlushError() error {
+	first := w.phase == phaseOpen
 	if err := w.begin(); err != nil {
+		w.told = true
 		return err
 	}
-	return w.control().Flush()
+	err := w.control().Flush()
+	if first && errors.Is(err, http.ErrNotSupported) {
+		w.reopen()
+	}
+	return err
 }
 
 // Hijack refuses before anything is stored where a new cookie would be left
@@ -86,14 +161,19 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.s.owesCookie() {
 		return nil, nil, ErrUndeliverable
 	}
-	if !w.begun {
-		if err := w.s.commitFinal(w.r.Context()); err != nil {
+	first := w.phase == phaseOpen
+	if first {
+		if err := w.commitFinal(); err != nil {
+			w.s.reopen(false)
 			return nil, nil, err
 		}
 	}
 	conn, rw, err := w.control().Hijack()
-	if err == nil {
-		w.begun, w.hijacked = true, true
+	switch {
+	case err == nil:
+		w.phase = phaseHijacked
+	case first:
+		w.s.reopen(false)
 	}
 	return conn, rw, err
 }
@@ -122,41 +202,89 @@ func (w *response) EnableFullDuplex() error { return w.control().EnableFullDuple
 
 func (w *response) control() *http.ResponseController { return http.NewResponseController(w.inner) }
 
-// begin commits once. Where that fails, nothing of the handler's response is
-// left and the error handler answers in its place.
+// begin commits the session before the first byte. Later it commits the changes
+// that the handler has made since, before further bytes follow. It returns an
+// error if nothing of the handler's may be sent.
 func (w *response) begin() error {
-	if w.begun {
-		return w.err
-	}
-	w.begun = true
-	err := w.s.commitFinal(w.r.Context())
-	if err == nil {
-		if w.s.writeHeader(w.Header()) {
+	switch w.phase {
+	case phaseOpen:
+		if err := w.commitFinal(); err != nil {
+			w.replace(err)
+			return err
+		}
+		w.phase = phaseBegun
+		if w.cookie = w.s.writeHeader(w.Header()); w.cookie {
 			w.s.m.warnInsecure(w.r)
 		}
-		return nil
+	case phaseBegun:
+		if w.s.late.Load() {
+			if err := w.s.commitLate(w.r.Context()); err != nil {
+				w.cutOff(err)
+			}
+		}
 	}
-	w.err = err
+	return w.err
+}
+
+// reopen takes back the begin of a response that the inner writer has refused.
+func (w *response) reopen() {
+	w.phase = phaseOpen
+	w.s.reopen(w.cookie)
+	if w.cookie { // an informational response must not have it
+		removeCookie(w.Header(), w.s.m.cookie.name)
+		w.cookie = false
+	}
+}
+
+// replace answers err in place of the handler, of whose response nothing is left.
+func (w *response) replace(err error) {
+	w.phase, w.err = phaseReplaced, err
 	h := w.Header()
 	clear(h)
 	maps.Copy(h, w.entry)
 	w.s.writeHeader(h) // of an earlier Save
-	w.s.m.fail(w.inner, w.r, err)
-	return err
-}
-
-// finish commits at the handler's return: in time where it wrote nothing, else
-// what it changed after the response began.
-func (w *response) finish() {
-	late := w.begun
-	_ = w.begin()
-	err := w.s.end(w.r.Context(), late && w.err == nil)
-	if err == nil {
+	page := w.s.m.errorPage(w.inner, w.r, err)
+	if w.returned {
+		page.send()
 		return
 	}
+	// The handler may go on for long, or without end.
+	page.complete(w.r)
+	page.send()
+	_ = w.control().Flush()
+}
+
+// cutOff keeps the rest of the response from the client, which must not take it for
+// a success. A panic does not suffice, because a middleware around may recover it
+// and end the response well, and it cannot be raised here, because Flush may be
+// called in another goroutine. If the inner writer does not support deadlines, the
+// panic at the handler's return is all.
+func (w *response) cutOff(err error) {
+	w.phase, w.err = phaseCut, err
 	w.s.m.lost(w.r.Context(), err)
-	if !w.hijacked {
-		// The client must not take this for a success.
+	if w.control().SetWriteDeadline(time.Unix(1, 0)) == nil {
+		// This byte is not sent any more. The failure to send it ends the
+		// request's context, for handlers that do not look at errors.
+		_, _ = w.inner.Write([]byte{0})
+		_ = w.control().Flush()
+	}
+}
+
+// finish commits when the handler returns: all changes if it wrote nothing,
+// otherwise those that it made after its last byte.
+func (w *response) finish() {
+	w.returned = true
+	if w.phase == phaseOpen {
+		_ = w.begin()
+	}
+	if err := w.s.end(w.r.Context(), w.err == nil); err != nil {
+		if w.phase == phaseHijacked {
+			w.s.m.lost(w.r.Context(), err)
+			return
+		}
+		w.cutOff(err)
+	}
+	if w.phase == phaseCut {
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -164,110 +292,9 @@ func (w *response) finish() {
 // abandon leaves a panicking handler's changes unsaved, but for the cookie of
 // a Save, whose session would be lost with it.
 func (w *response) abandon() {
-	if !w.begun {
+	if w.phase == phaseOpen {
 		w.s.writeHeader(w.Header())
 	}
 	w.s.Discard()
 	_ = w.s.end(w.r.Context(), false)
-}
-
-// commitFinal is the commit before the first byte.
-func (s *Session) commitFinal(ctx context.Context) error {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	s.mu.Lock()
-	s.answered = true
-	s.mu.Unlock()
-	if s.changesToken() && ctx.Err() != nil {
-		return fmt.Errorf("%w: the client is gone", s.undeliverable(ctx))
-	}
-	return s.commit(ctx)
-}
-
-// undeliverable stores nothing of a change whose cookie cannot reach the
-// client, but that a session was to end. The caller holds turn.
-func (s *Session) undeliverable(ctx context.Context) error {
-	s.mu.Lock()
-	s.pend = pending{destroy: s.pend.destroy, detached: s.pend.destroy && s.pend.detached}
-	s.mu.Unlock()
-	return errors.Join(ErrUndeliverable, s.commit(ctx))
-}
-
-// end commits what came after the first byte, where that is still possible, and
-// closes the session to further changes.
-func (s *Session) end(ctx context.Context, late bool) error {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	s.mu.Lock()
-	s.ended = true
-	s.mu.Unlock()
-	if !late {
-		return nil
-	}
-	at, commit := s.pend.at, s.commit
-	if s.changesToken() {
-		commit = s.undeliverable
-	}
-	if err := commit(ctx); err != nil {
-		return fmt.Errorf("%w (%s)", err, at)
-	}
-	return nil
-}
-
-// owesCookie tells whether the client is to get a cookie that it has not got.
-func (s *Session) owesCookie() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changesToken() || s.cookie != nil && !s.taken
-}
-
-// writeHeader adds what the response owes to the session: the cookie, of which
-// it tells, and what keeps caches from giving one visitor's page to another.
-func (s *Session) writeHeader(h http.Header) (cookie bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cookie != nil {
-		s.taken = true
-		setCookie(h, s.cookie)
-		noStore(h)
-	} else if s.accessed && h.Get("Cache-Control") == "" {
-		h["Cache-Control"] = only(&s.fields[0], "private")
-	}
-	if (s.cookie != nil || s.accessed) && !varies(h) {
-		if len(h["Vary"]) == 0 {
-			h["Vary"] = only(&s.fields[1], "Cookie")
-		} else {
-			h.Add("Vary", "Cookie")
-		}
-	}
-	return s.cookie != nil
-}
-
-// noStore keeps caches from storing a response. Some fields take precedence over
-// Cache-Control in the caches that know them, such as those of RFC 9213, which end
-// in -Cache-Control, or X-Accel-Expires of nginx.
-func noStore(h http.Header) {
-	for name := range h {
-		switch lower := strings.ToLower(name); lower {
-		case "cache-control", "surrogate-control", "edge-control", "x-accel-expires", "expires":
-			delete(h, name)
-		default:
-			if strings.HasSuffix(lower, "-cache-control") {
-				delete(h, name)
-			}
-		}
-	}
-	h.Set("Cache-Control", "no-store")
-}
-
-// only makes a header's field of one value, in memory that is there already.
-func only(field *[1]string, value string) []string {
-	field[0] = value
-	return field[:]
-}
-
-func varies(h http.Header) bool {
-	return slices.ContainsFunc(list(h["Vary"]), func(field string) bool {
-		return field == "*" || strings.EqualFold(field, "Cookie")
-	})
 }

@@ -569,7 +569,8 @@ func TestTimeoutHandlerThatCutsShort(t *testing.T) {
 		h := m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
 			color.Set(session.FromContext(r.Context()), "late")
-			_, own = w.Write([]byte(page))
+			write(w)
+			own = flush(w)
 			finished <- own
 		}))
 		srv, v := start(t, http.TimeoutHandler(h, 10*time.Millisecond, "cut"), false)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,6 +43,8 @@ type Session struct {
 	wrapped  bool // a Wrap commits the session
 	answered bool // the response has begun
 	ended    bool // the handler has returned
+
+	late atomic.Bool // there are changes since the response began
 
 	// These are read and written under mu.
 	cookie   *http.Cookie // the cookie that a commit made, until it is sent
@@ -276,7 +279,7 @@ func (s *Session) changeOpen(what string, typ reflect.Type, f func(p *pending) e
 		s.pend.fault = errors.Join(s.pend.fault, misuse(keyText(what, typ), err))
 	}
 	if s.answered {
-		s.pend.at = callSite()
+		s.changedLate()
 	}
 	return nil
 }

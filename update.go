@@ -168,7 +168,7 @@ func (s *Session) fold(name string, old, next Value) error {
 		return &undoneError{ErrConflict}
 	}
 	if s.answered {
-		s.pend.at = callSite()
+		s.changedLate()
 	}
 	return s.put(name, next)
 }

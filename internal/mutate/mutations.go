@@ -50,7 +50,7 @@ var mutations = []mutation{
 	},
 	{
 		"a commit after the body", "response.go",
-		"func (w *response) Write(b []byte) (int, error) {\n	if err := w.begin(); err != nil {", "func (w *response) Write(b []byte) (int, error) {\n	defer w.begin()\n	if err := w.err; err != nil {",
+		"func (w *response) Write(b []byte) (int, error) {\n	if w.begin() != nil {", "func (w *response) Write(b []byte) (int, error) {\n	defer w.begin()\n	if w.err != nil {",
 		".", "TestEveryKindOfResponse",
 	},
 	{
@@ -125,18 +125,58 @@ var mutations = []mutation{
 	},
 	{
 		"a late change that is dropped", "response.go",
-		"	err := w.s.end(w.r.Context(), late && w.err == nil)\n", "	err := w.s.end(w.r.Context(), late && w.err == nil && false)\n",
+		"w.s.end(w.r.Context(), w.err == nil)", "w.s.end(w.r.Context(), false)",
 		".", "TestLateChanges",
 	},
 	{
 		"a panic that saves", "middleware.go",
-		"		if !returned {\n			res.abandon()\n", "		if !returned {\n			res.finish()\n",
+		"		res.abandon()\n", "		res.finish()\n",
 		".", "TestPanicsDiscard",
 	},
 	{
-		"a renewal for a client that is gone", "response.go",
-		"	if s.changesToken() && ctx.Err() != nil {", "	if s.changesToken() && false {",
+		"a renewal for a client that is gone", "deliver.go",
+		"	if s.changesToken() && w.clientGone() {", "	if s.changesToken() && false {",
 		".", "TestClientGone",
+	},
+	{
+		"a Write that fails after an error page", "response.go",
+		"	w.discarded += int32(min(n, maxDiscarded+1))\n	return n, nil\n", "	return 0, w.err\n",
+		".", "TestErrorPage_Arrives",
+	},
+	{
+		"an abort that cuts an error page", "middleware.go",
+		"p != nil && p != http.ErrAbortHandler", "p != nil",
+		".", "TestErrorPage_HandlerAborts",
+	},
+	{
+		"an error that is answered with 200", "errorpage.go",
+		"status: HTTPStatus(err)}", "status: http.StatusOK}",
+		".", "TestErrorHandler_SetsNoStatus",
+	},
+	{
+		"late changes that wait for the end", "response.go",
+		"		if w.s.late.Load() {", "		if false {",
+		".", "TestLateChange_StoredBeforeFurtherBytes",
+	},
+	{
+		"a lost change that a recoverer hides", "response.go",
+		"	if w.control().SetWriteDeadline(time.Unix(1, 0)) == nil {", "	if false {",
+		".", "TestLateChange_FailedCommitCutsTheResponse",
+	},
+	{
+		"an empty ReadFrom taken for the response", "response.go",
+		"		if len(first) > 0 {", "		if true {",
+		".", "TestResponse_CallsThatDoNotBegin",
+	},
+	{
+		"a refused Flush taken for the response", "response.go",
+		"	if first && errors.Is(err, http.ErrNotSupported) {", "	if first && errors.Is(err, http.ErrNotSupported) && false {",
+		".", "TestResponse_CallsThatDoNotBegin",
+	},
+	{
+		"a refused Hijack taken for the response", "response.go",
+		"	case first:\n		w.s.reopen(false)\n", "",
+		".", "TestResponse_CallsThatDoNotBegin",
 	},
 	{
 		"a Hijack that leaves the cookie behind", "response.go",
@@ -189,7 +229,7 @@ var mutations = []mutation{
 		".", "TestClientIP_Hops",
 	},
 	{
-		"a cookie that a CDN may store", "response.go",
+		"a cookie that a CDN may store", "header.go",
 		"			if strings.HasSuffix(lower, \"-cache-control\") {", "			if false {",
 		".", "TestCacheHeaders_ForCertainCaches",
 	},

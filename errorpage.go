@@ -1,0 +1,90 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"strconv"
+)
+
+// fail responds with an error, and logs it unless the client or another request
+// is the cause.
+func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
+	m.errorPage(w, r, err).send()
+}
+
+// errorPage is the response of an error handler, kept until it is complete. A
+// handler that sets no status must not turn an error into a success.
+type errorPage struct {
+	inner  http.ResponseWriter
+	status int
+	set    bool // the handler has set status
+	body   bytes.Buffer
+}
+
+func (m *Manager) errorPage(w http.ResponseWriter, r *http.Request, err error) *errorPage {
+	if HTTPStatus(err) >= http.StatusInternalServerError {
+		m.log.ErrorContext(r.Context(), "session: request failed", "error", err)
+	}
+	p := &errorPage{inner: w, status: HTTPStatus(err)}
+	m.answer(p, r, err)
+	return p
+}
+
+func (p *errorPage) Header() http.Header { return p.inner.Header() }
+
+func (p *errorPage) WriteHeader(status int) {
+	switch {
+	case status >= 100 && status <= 199:
+		p.inner.WriteHeader(status)
+	case !p.set:
+		p.status, p.set = status, true
+	}
+}
+
+func (p *errorPage) Write(b []byte) (int, error) {
+	p.set = true
+	return p.body.Write(b)
+}
+
+// complete lets the client recognize the end of the page before the handler
+// returns, whose response it replaces. Over HTTP/1 the client cannot use the
+// connection until then, so that it should close it.
+func (p *errorPage) complete(r *http.Request) {
+	h := p.Header()
+	if r.ProtoMajor == 1 {
+		h.Set("Connection", "close")
+	}
+	if p.body.Len() > 0 && h.Get("Content-Encoding") == "" { // otherwise a middleware around may encode the page
+		h.Set("Content-Length", strconv.Itoa(p.body.Len()))
+	}
+}
+
+func (p *errorPage) send() {
+	p.inner.WriteHeader(p.status)
+	_, _ = p.inner.Write(p.body.Bytes())
+}
+
+// answerError is the default error handler. What it says is for the visitor;
+// the rest is in the log.
+func answerError(w http.ResponseWriter, _ *http.Request, err error) {
+	status := HTTPStatus(err)
+	h := w.Header()
+	noStore(h)
+	text := "Something went wrong with your session."
+	switch {
+	case errors.Is(err, ErrSuperseded):
+		h.Set("Retry-After", "1")
+		text = "Your session has just been renewed. Please try again."
+	case status == http.StatusConflict:
+		text = "Your session has ended or was changed by another request. Please reload the page."
+	case errors.Is(err, ErrOutsidePath):
+		text = "A request outside the path of the session cookie cannot start a session."
+	case status == http.StatusForbidden:
+		text = "A request from another site cannot start a session."
+	case status == http.StatusServiceUnavailable:
+		h.Set("Retry-After", "5")
+		text = "Your session cannot be read or saved at the moment. It is not lost. Please try again."
+	}
+	http.Error(w, text, status)
+}

@@ -1,0 +1,59 @@
+package session
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// writeHeader adds the session's cookie and the fields that keep caches from giving
+// one visitor's page to another. It reports whether it has added a cookie.
+func (s *Session) writeHeader(h http.Header) (cookie bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	personal := s.accessed
+	if s.cookie != nil {
+		s.taken = true
+		setCookie(h, s.cookie)
+		noStore(h)
+	} else if personal && h.Get("Cache-Control") == "" {
+		h["Cache-Control"] = only(&s.fields[0], "private")
+	}
+	if (s.cookie != nil || personal) && !varies(h) {
+		if len(h["Vary"]) == 0 {
+			h["Vary"] = only(&s.fields[1], "Cookie")
+		} else {
+			h.Add("Vary", "Cookie")
+		}
+	}
+	return s.cookie != nil
+}
+
+// noStore keeps caches from storing a response. Some fields take precedence over
+// Cache-Control in the caches that know them, such as those of RFC 9213, which end
+// in -Cache-Control, or X-Accel-Expires of nginx.
+func noStore(h http.Header) {
+	for name := range h {
+		switch lower := strings.ToLower(name); lower {
+		case "cache-control", "surrogate-control", "edge-control", "x-accel-expires", "expires":
+			delete(h, name)
+		default:
+			if strings.HasSuffix(lower, "-cache-control") {
+				delete(h, name)
+			}
+		}
+	}
+	h.Set("Cache-Control", "no-store")
+}
+
+// only makes a header's field of one value, in memory that is there already.
+func only(field *[1]string, value string) []string {
+	field[0] = value
+	return field[:]
+}
+
+func varies(h http.Header) bool {
+	return slices.ContainsFunc(list(h["Vary"]), func(field string) bool {
+		return field == "*" || strings.EqualFold(field, "Cookie")
+	})
+}
