@@ -3,6 +3,7 @@ package session_test
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -122,6 +123,40 @@ func TestCacheHeaders(t *testing.T) {
 		s.SetUser("ann")
 	}), "a page with somebody's cookie is nobody else's")
 	require.Equal(t, "[Cookie] [no-store]", headers(func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.Destroy() }))
+}
+
+// A template may ask the session for the user long after the first byte.
+func TestCacheHeaders_LateRead(t *testing.T) {
+	store := memstore.New()
+	a, v := newApp(t, newManager(t, store)), newVisitor(t)
+	headers := func(v *visitor, do handler) string {
+		h := v.do(a, do).Header
+		return fmt.Sprint(h["Vary"], h["Cache-Control"])
+	}
+	late := func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
+		write(w)
+		_ = flush(w)
+		io.WriteString(w, s.User())
+	}
+	request(v, a, func(s *session.Session) { color.Set(s, "red") })
+	for range 2 { // without a user, and with one
+		require.Equal(t, "[Cookie] [private]", headers(v, late))
+		require.Equal(t, "[Cookie] [private]", headers(v, func(w http.ResponseWriter, _ *http.Request, _ *session.Session) { write(w) }))
+		require.Equal(t, "[Accept-Encoding Cookie] [public]", headers(v, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+			w.Header().Set("Cache-Control", "public")
+			w.Header().Set("Vary", "Accept-Encoding")
+			late(w, r, s)
+		}))
+		v.login(a, "ann")
+	}
+	// The token before a renewal is a visitor's too.
+	old := bare(t)
+	cookie := v.cookies(a)
+	request(v, a, (*session.Session).Renew)
+	res := old.do(a, late, "Cookie", cookie)
+	require.Equal(t, "private", res.Header.Get("Cache-Control"))
+	// A visitor without a session gets nothing that a cache must not keep.
+	require.Equal(t, "[] []", headers(bare(t), late))
 }
 
 // A header that is meant for a certain cache takes precedence over Cache-Control

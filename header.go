@@ -7,11 +7,14 @@ import (
 )
 
 // writeHeader adds the session's cookie and the fields that keep caches from giving
-// one visitor's page to another. It reports whether it has added a cookie.
+// one visitor's page to another. It reports whether it has added a cookie. If the
+// client has a session, the fields do not depend on when the handler reads it: it
+// may do so after the first byte. If a handler reads an anonymous session so late,
+// there is no data of a visitor that a cache could give to another.
 func (s *Session) writeHeader(h http.Header) (cookie bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	personal := s.accessed
+	personal := s.accessed || s.standing != anonymous
 	if s.cookie != nil {
 		s.taken = true
 		setCookie(h, s.cookie)

@@ -139,6 +139,11 @@ var mutations = []mutation{
 		".", "TestClientGone",
 	},
 	{
+		"cache headers that depend on when the session is read", "header.go",
+		"personal := s.accessed || s.standing != anonymous", "personal := s.accessed",
+		".", "TestCacheHeaders_LateRead",
+	},
+	{
 		"a Write that fails after an error page", "response.go",
 		"	w.discarded += int32(min(n, maxDiscarded+1))\n	return n, nil\n", "	return 0, w.err\n",
 		".", "TestErrorPage_Arrives",
