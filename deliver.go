@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"reflect"
+	"time"
 )
 
 // commitFinal is the commit before the first byte.
@@ -88,5 +91,49 @@ func (s *Session) owesCookie() bool {
 	return s.changesToken() || s.cookie != nil && !s.taken
 }
 
-// clientGone reports whether the response cannot reach the client.
-func (w *response) clientGone() bool { return w.r.Context().Err() != nil }
+// goneAfter is how long a writer may take to notice that the client is gone,
+// after the request's context has ended. That of HTTP/2 says so in a goroutine.
+const goneAfter = 50 * time.Millisecond
+
+// clientGone reports whether the response is known not to reach the client. The
+// end of the request's context does not say so: a server that shuts down, or a
+// middleware that sets a deadline, ends it too, while the client waits.
+func (w *response) clientGone() bool {
+	err := w.r.Context().Err()
+	if err == nil {
+		return false
+	}
+	inner := innermost(w.inner)
+	if reflect.TypeOf(inner).String() == "*http.timeoutWriter" {
+		return true // http.TimeoutHandler has answered and discards the rest
+	}
+	//lint:ignore SA1019 nothing else tells a client that is gone from a context that has ended
+	n, ok := inner.(http.CloseNotifier)
+	if !ok {
+		return false
+	}
+	// The length of the buffered channel tells without taking the value from a
+	// handler that waits for it.
+	gone := n.CloseNotify()
+	for wait := time.Duration(0); len(gone) == 0; wait += time.Millisecond {
+		if wait >= goneAfter || !errors.Is(err, context.Canceled) {
+			return false
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return true
+}
+
+// innermost returns the writer of the server, or the last one that is known.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		switch v := w.(type) {
+		case *response:
+			w = v.inner
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = v.Unwrap()
+		default:
+			return w
+		}
+	}
+}

@@ -17,8 +17,8 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// answerOfFailedCommit starts a server whose store refuses to insert, so that a handler that
-// changes the session is answered with 503.
+// answerOfFailedCommit returns the response to a request whose handler changes a
+// session that the store refuses to insert.
 func answerOfFailedCommit(t *testing.T, http2 bool, do handler, opts ...session.Option) answer {
 	t.Helper()
 	store := &faulty{Store: memstore.New()}

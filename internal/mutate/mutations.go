@@ -139,6 +139,16 @@ var mutations = []mutation{
 		".", "TestClientGone",
 	},
 	{
+		"a context that has ended taken for a client that is gone", "deliver.go",
+		"	if err == nil {\n		return false\n	}\n	inner", "	if err != nil {\n		return true\n	}\n	inner",
+		".", "TestContextEnds_ClientIsThere",
+	},
+	{
+		"a client that gets the response of a TimeoutHandler", "deliver.go",
+		"\"*http.timeoutWriter\"", "\"\"",
+		".", "TestTimeoutHandlerThatCutsShort",
+	},
+	{
 		"cache headers that depend on when the session is read", "header.go",
 		"personal := s.accessed || s.standing != anonymous", "personal := s.accessed",
 		".", "TestCacheHeaders_LateRead",
