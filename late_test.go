@@ -9,7 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-go/session"
@@ -226,6 +228,32 @@ func TestLateChange_FailedCommitEndsTheContext(t *testing.T) {
 		v.send("GET", srv.URL+"/login")
 		require.Error(t, v.send("GET", srv.URL).err)
 		require.ErrorIs(t, <-ended, context.Canceled)
+	})
+}
+
+// A handler that gives each write a deadline of its own does not undo the cut.
+func TestLateChange_DeadlinesOfTheHandler(t *testing.T) {
+	bothProtocols(t, func(t *testing.T, http2 bool) {
+		store := &faulty{Store: memstore.New()}
+		h, wait := awaited(recoverer(newManager(t, store).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s := session.FromContext(r.Context())
+			if r.URL.Path == "/login" {
+				s.SetUser("ann")
+				return
+			}
+			write(w)
+			_ = flush(w)
+			store.fail("Update", errDown)
+			color.Set(s, "blue")
+			write(w)
+			err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute))
+			assert.ErrorIs(t, err, errDown)
+		}))))
+		srv, v := start(t, h, http2)
+		v.send("GET", srv.URL+"/login")
+		wait()
+		require.Error(t, v.send("GET", srv.URL).err)
+		wait()
 	})
 }
 

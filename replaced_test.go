@@ -162,6 +162,17 @@ func TestErrorPage_HandlerAborts(t *testing.T) {
 	})
 }
 
+// An error handler may abort the connection itself. That is not swallowed, as
+// there is no error page.
+func TestErrorHandler_Aborts(t *testing.T) {
+	abort := session.WithErrorHandler(func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) })
+	for _, do := range []handler{nothing, func(w http.ResponseWriter, _ *http.Request, _ *session.Session) { write(w) }} {
+		bothProtocols(t, func(t *testing.T, http2 bool) {
+			require.Error(t, answerOfFailedCommit(t, http2, do, abort).err)
+		})
+	}
+}
+
 // An error must not be answered with 200, whatever an error handler leaves out.
 func TestErrorHandler_SetsNoStatus(t *testing.T) {
 	for name, c := range map[string]struct {

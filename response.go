@@ -196,7 +196,12 @@ func (w *response) CloseNotify() <-chan bool {
 
 func (w *response) SetReadDeadline(t time.Time) error { return w.control().SetReadDeadline(t) }
 
-func (w *response) SetWriteDeadline(t time.Time) error { return w.control().SetWriteDeadline(t) }
+func (w *response) SetWriteDeadline(t time.Time) error {
+	if w.phase == phaseCut {
+		return w.err // the deadline that has passed stays
+	}
+	return w.control().SetWriteDeadline(t)
+}
 
 func (w *response) EnableFullDuplex() error { return w.control().EnableFullDuplex() }
 
@@ -238,12 +243,12 @@ func (w *response) reopen() {
 
 // replace answers err in place of the handler, of whose response nothing is left.
 func (w *response) replace(err error) {
-	w.phase, w.err = phaseReplaced, err
 	h := w.Header()
 	clear(h)
 	maps.Copy(h, w.entry)
 	w.s.writeHeader(h) // of an earlier Save
 	page := w.s.m.errorPage(w.inner, w.r, err)
+	w.phase, w.err = phaseReplaced, err
 	if w.returned {
 		page.send()
 		return

@@ -154,6 +154,11 @@ var mutations = []mutation{
 		".", "TestCacheHeaders_LateRead",
 	},
 	{
+		"a deadline that undoes the cut", "response.go",
+		"		return w.err // the deadline that has passed stays\n", "",
+		".", "TestLateChange_DeadlinesOfTheHandler",
+	},
+	{
 		"a Write that fails after an error page", "response.go",
 		"	w.discarded += int32(min(n, maxDiscarded+1))\n	return n, nil\n", "	return 0, w.err\n",
 		".", "TestErrorPage_Arrives",
