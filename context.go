@@ -32,9 +32,9 @@ func NewContext(ctx context.Context, s *Session) context.Context {
 	return &scope{ctx, s, scopeOf(ctx)}
 }
 
-// FromContext returns the request's session. It panics where there is none, as
-// the handler is not inside Wrap, and where there are two: then ask the
-// Manager for its own.
+// FromContext returns the session of the request that ctx belongs to. It panics if
+// the handler is not wrapped by [Manager.Wrap], or if several Managers wrap it. In
+// the second case use [Manager.FromContext].
 func FromContext(ctx context.Context) *Session {
 	s, ok := TryFromContext(ctx)
 	if !ok {
@@ -44,7 +44,7 @@ func FromContext(ctx context.Context) *Session {
 }
 
 // TryFromContext is FromContext for code that also runs outside Wrap. It
-// still panics where two managers wrap the request.
+// still panics if several Managers wrap the request.
 func TryFromContext(ctx context.Context) (*Session, bool) {
 	c := scopeOf(ctx)
 	if c == nil {
@@ -56,8 +56,8 @@ func TryFromContext(ctx context.Context) (*Session, bool) {
 	return c.s, true
 }
 
-// FromContext returns this manager's session, where several managers wrap one
-// request. It panics where there is none.
+// FromContext returns the session of m, for requests that several Managers wrap. It
+// panics if there is none.
 func (m *Manager) FromContext(ctx context.Context) *Session {
 	if s := scopeOf(ctx).of(m); s != nil {
 		return s
@@ -65,7 +65,7 @@ func (m *Manager) FromContext(ctx context.Context) *Session {
 	panic("session: no session of this manager in this context: wrap the handler with its Wrap")
 }
 
-// of returns the session of one manager, nil where there is none.
+// of returns the session of m, or nil if there is none.
 func (c *scope) of(m *Manager) *Session {
 	for ; c != nil; c = c.outer {
 		if c.s.m == m {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// commitFinal is the commit before the first byte.
+// commitFinal commits the session before the first byte.
 func (w *response) commitFinal() error {
 	s, ctx := w.s, w.r.Context()
 	s.turn.Lock()
@@ -23,8 +23,8 @@ func (w *response) commitFinal() error {
 	return s.commit(ctx)
 }
 
-// reopen takes back that the response has begun, and that the client has got the
-// cookie with it.
+// reopen undoes commitFinal's mark that the response has begun. If cookie is set, it
+// also undoes the mark that the client gets the cookie.
 func (s *Session) reopen(cookie bool) {
 	s.lock()
 	defer s.unlock()
@@ -34,7 +34,7 @@ func (s *Session) reopen(cookie bool) {
 	}
 }
 
-// changedLate notes a change that was made after the response began. The caller
+// changedLate records that a change was made after the response began. The caller
 // holds both locks.
 func (s *Session) changedLate() {
 	s.pend.at = callSite()
@@ -61,8 +61,8 @@ func (s *Session) commitRest(ctx context.Context) error {
 	return nil
 }
 
-// undeliverable stores nothing of a change whose cookie cannot reach the
-// client, but that a session was to end. The caller holds turn.
+// undeliverable drops the pending changes, whose cookie cannot reach the client,
+// except that it ends a session that was to end. The caller holds turn.
 func (s *Session) undeliverable(ctx context.Context) error {
 	s.mu.Lock()
 	s.pend = pending{destroy: s.pend.destroy, detached: s.pend.destroy && s.pend.detached}
@@ -70,8 +70,8 @@ func (s *Session) undeliverable(ctx context.Context) error {
 	return errors.Join(ErrUndeliverable, s.commit(ctx))
 }
 
-// end closes the session to further changes. It commits those that were made
-// after the response began, if the response is the handler's.
+// end closes the session to further changes. If commit is set, it first commits
+// the changes that were made after the response began.
 func (s *Session) end(ctx context.Context, commit bool) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
@@ -84,20 +84,21 @@ func (s *Session) end(ctx context.Context, commit bool) error {
 	return s.commitRest(ctx)
 }
 
-// owesCookie reports whether the client is to get a cookie that it has not got.
+// owesCookie reports whether the client needs a cookie that has not been sent.
 func (s *Session) owesCookie() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.changesToken() || s.cookie != nil && !s.taken
 }
 
-// goneAfter is how long a writer may take to notice that the client is gone,
-// after the request's context has ended. That of HTTP/2 says so in a goroutine.
+// goneAfter is the time within which the server's writer reports that the client is
+// gone, after the request's context has been canceled. The HTTP/2 server reports it
+// from another goroutine.
 const goneAfter = 50 * time.Millisecond
 
-// clientGone reports whether the response is known not to reach the client. The
-// end of the request's context does not say so: a server that shuts down, or a
-// middleware that sets a deadline, ends it too, while the client waits.
+// clientGone reports whether the response is known not to reach the client. The end
+// of the request's context is not enough: a server that shuts down or a middleware
+// that sets a deadline ends it too, while the client waits.
 func (w *response) clientGone() bool {
 	err := w.r.Context().Err()
 	if err == nil {
@@ -105,14 +106,14 @@ func (w *response) clientGone() bool {
 	}
 	inner := innermost(w.inner)
 	if reflect.TypeOf(inner).String() == "*http.timeoutWriter" {
-		return true // http.TimeoutHandler has answered and discards the rest
+		return true // http.TimeoutHandler has responded and discards this response
 	}
-	//lint:ignore SA1019 nothing else tells a client that is gone from a context that has ended
+	//lint:ignore SA1019 the context does not distinguish a client that is gone from a shutdown
 	n, ok := inner.(http.CloseNotifier)
 	if !ok {
 		return false
 	}
-	// The length of the buffered channel tells without taking the value from a
+	// Reading the length of the channel, which is buffered, leaves the value to a
 	// handler that waits for it.
 	gone := n.CloseNotify()
 	for wait := time.Duration(0); len(gone) == 0; wait += time.Millisecond {

@@ -13,8 +13,8 @@ func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
 	m.errorPage(w, r, err).send()
 }
 
-// errorPage is the response of an error handler, kept until it is complete. A
-// handler that sets no status must not turn an error into a success.
+// errorPage collects the response of an error handler. If the handler sets no
+// status, the page keeps that of the error, so that an error never becomes a success.
 type errorPage struct {
 	inner  http.ResponseWriter
 	status int
@@ -47,9 +47,9 @@ func (p *errorPage) Write(b []byte) (int, error) {
 	return p.body.Write(b)
 }
 
-// complete lets the client recognize the end of the page before the handler
-// returns, whose response it replaces. Over HTTP/1 the client cannot use the
-// connection until then, so that it should close it.
+// complete lets the client recognize the end of the page before the handler whose
+// response it replaces has returned. Over HTTP/1 it asks the client to close the
+// connection, which the server does not read until then.
 func (p *errorPage) complete(r *http.Request) {
 	h := p.Header()
 	if r.ProtoMajor == 1 {
@@ -65,8 +65,8 @@ func (p *errorPage) send() {
 	_, _ = p.inner.Write(p.body.Bytes())
 }
 
-// answerError is the default error handler. What it says is for the visitor;
-// the rest is in the log.
+// answerError is the default error handler. Its text is for the visitor. The log has
+// the details.
 func answerError(w http.ResponseWriter, _ *http.Request, err error) {
 	status := HTTPStatus(err)
 	h := w.Header()

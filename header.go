@@ -8,9 +8,9 @@ import (
 
 // writeHeader adds the session's cookie and the fields that keep caches from giving
 // one visitor's page to another. It reports whether it has added a cookie. If the
-// client has a session, the fields do not depend on when the handler reads it: it
-// may do so after the first byte. If a handler reads an anonymous session so late,
-// there is no data of a visitor that a cache could give to another.
+// client has a session, the fields do not depend on whether the handler has read it
+// yet, since it may do so after the first byte. A session that is anonymous until
+// then contains no data of a visitor.
 func (s *Session) writeHeader(h http.Header) (cookie bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,7 +49,7 @@ func noStore(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// only makes a header's field of one value, in memory that is there already.
+// only returns a header value that needs no allocation.
 func only(field *[1]string, value string) []string {
 	field[0] = value
 	return field[:]

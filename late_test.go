@@ -162,8 +162,8 @@ func TestLateChange_FailedCommitCutsTheResponse(t *testing.T) {
 	}
 }
 
-// If the client has got all bytes of a declared length, nothing can tell it that
-// a later change was lost. The log does.
+// If the client has received all bytes of a declared length, it cannot notice that
+// a later change was lost. The change is logged.
 func TestLateChange_AfterTheLastByteOfDeclaredLength(t *testing.T) {
 	log, store := new(logs), &faulty{Store: memstore.New()}
 	h, wait := awaited(recoverer(newManager(t, store, log.option()).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -188,8 +188,8 @@ func TestLateChange_AfterTheLastByteOfDeclaredLength(t *testing.T) {
 	require.Contains(t, log.String(), "a change is lost")
 }
 
-// A reverse proxy flushes in a goroutine of its own, where nobody recovers a
-// panic.
+// A reverse proxy flushes in another goroutine, in which a panic would end the
+// program.
 func TestLateChange_FailedCommitInAnotherGoroutine(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)

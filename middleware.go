@@ -44,7 +44,7 @@ func (m *Manager) mustDiffer(outer *scope) {
 	}
 }
 
-// visit is what one request needs, in one piece of memory.
+// visit combines the structures of one request in one allocation.
 type visit struct {
 	session  Session
 	response response
@@ -84,7 +84,7 @@ func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Reques
 		}
 		res.abandon()
 		if res.phase == phaseReplaced {
-			// The client has got an error page, and not the response
+			// The client has received an error page instead of the response
 			// that the handler aborts.
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				panic(p)
@@ -116,9 +116,8 @@ func (s *Session) claim(r *http.Request) (mine bool, err error) {
 	return true, nil
 }
 
-// release does for the copy of the request what net/http does for its own
-// alone: it removes uploaded files, and shows the matched pattern to the
-// middleware around.
+// release removes the uploaded files of inner, a copy of r, and copies the matched
+// pattern to r, for outer middleware. net/http does both only for its own request.
 func release(r, inner *http.Request) {
 	r.Pattern = inner.Pattern
 	if inner.MultipartForm != nil && r.MultipartForm == nil {

@@ -144,7 +144,8 @@ func parameter(element, name string) string {
 	return ""
 }
 
-// clientInfo returns what WithClientInfo keeps, valid UTF-8 of bounded size.
+// describe returns the client's address and User-Agent for WithClientInfo, as valid
+// UTF-8 of bounded size.
 func (m *Manager) describe(r *http.Request) (ip, agent string) {
 	if !m.clientInfo || r == nil {
 		return "", ""

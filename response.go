@@ -17,13 +17,13 @@ type response struct {
 	inner    http.ResponseWriter
 	s        *Session
 	r        *http.Request
-	entry    http.Header // as it was before the handler
+	entry    http.Header // the header before the handler ran
 	phase    phase
 	cookie   bool // the header has the session's cookie
 	returned bool // the handler has returned
 
 	told      bool  // Flush has returned err to the handler
-	discarded int32 // bytes of the handler, because of err
+	discarded int32 // number of the handler's bytes that were dropped because of err
 	err       error // the reason for phaseReplaced or phaseCut
 }
 
@@ -39,7 +39,8 @@ const (
 	phaseCut                   // the client does not get the rest of the response
 )
 
-// maxDiscarded bounds how much of a handler is discarded without telling it.
+// maxDiscarded is the number of bytes that are dropped before Write returns an
+// error.
 const maxDiscarded = 1 << 20
 
 var (
@@ -78,12 +79,12 @@ func (w *response) WriteString(text string) (int, error) {
 	return io.WriteString(w.inner, text)
 }
 
-// sniffed is how many bytes net/http looks at to tell the content type.
+// sniffed is the number of bytes that net/http reads to determine the content type.
 const sniffed = 512
 
 // ReadFrom begins the response with the first byte of src. It passes src itself
-// on, so that the inner writer can copy from a file without reading it. Changes
-// that are made meanwhile are committed by the next call.
+// on, so that the inner writer can copy from a file without reading it. The next
+// call commits the changes that are made meanwhile.
 func (w *response) ReadFrom(src io.Reader) (int64, error) {
 	var n int64
 	if w.phase == phaseOpen {
@@ -125,10 +126,10 @@ func eofIsNil(err error) error {
 }
 
 // discard drops n bytes of a handler whose response has been replaced. It returns
-// no error, because handlers such as a reverse proxy take one for a client that
-// is gone, and abort: the error page would not arrive. A handler that streams
-// gets the error from Flush, and then from here. One that copies without end gets
-// it after a while.
+// no error at first. Handlers such as a reverse proxy assume after an error that
+// the client is gone and abort, so that the error page would not arrive. A handler
+// that streams gets the error from Flush and then from discard. A handler that
+// copies without end gets it after maxDiscarded bytes.
 func (w *response) discard(n int) (int, error) {
 	if w.phase == phaseCut || w.told || w.discarded > maxDiscarded {
 		return 0, w.err
@@ -152,8 +153,8 @@ func (w *response) FlushError() error {
 	return err
 }
 
-// Hijack refuses before anything is stored where a new cookie would be left
-// behind: Save and Cookie let the caller send it.
+// Hijack stores nothing and returns an error if the client needs a new cookie. The
+// caller can call Save and send Cookie itself.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.err != nil {
 		return nil, nil, w.err
@@ -185,7 +186,7 @@ func (w *response) Push(target string, opts *http.PushOptions) error {
 	return http.ErrNotSupported
 }
 
-// CloseNotify serves old handlers; the request's context is what replaced it.
+// CloseNotify is for old handlers. The request's context has replaced it.
 func (w *response) CloseNotify() <-chan bool {
 	//lint:ignore SA1019 a handler that asks for it must get it
 	if n, ok := w.inner.(http.CloseNotifier); ok {
@@ -198,7 +199,7 @@ func (w *response) SetReadDeadline(t time.Time) error { return w.control().SetRe
 
 func (w *response) SetWriteDeadline(t time.Time) error {
 	if w.phase == phaseCut {
-		return w.err // the deadline that has passed stays
+		return w.err // a later deadline would undo cutOff
 	}
 	return w.control().SetWriteDeadline(t)
 }
@@ -207,9 +208,9 @@ func (w *response) EnableFullDuplex() error { return w.control().EnableFullDuple
 
 func (w *response) control() *http.ResponseController { return http.NewResponseController(w.inner) }
 
-// begin commits the session before the first byte. Later it commits the changes
-// that the handler has made since, before further bytes follow. It returns an
-// error if nothing of the handler's may be sent.
+// begin commits the session before the first byte. Before further bytes it commits
+// the changes that the handler has made since. It returns an error if no bytes of
+// the handler may be sent.
 func (w *response) begin() error {
 	switch w.phase {
 	case phaseOpen:
@@ -231,17 +232,17 @@ func (w *response) begin() error {
 	return w.err
 }
 
-// reopen takes back the begin of a response that the inner writer has refused.
+// reopen undoes begin after the inner writer has refused the call.
 func (w *response) reopen() {
 	w.phase = phaseOpen
 	w.s.reopen(w.cookie)
-	if w.cookie { // an informational response must not have it
+	if w.cookie { // an informational response must not contain it
 		removeCookie(w.Header(), w.s.m.cookie.name)
 		w.cookie = false
 	}
 }
 
-// replace answers err in place of the handler, of whose response nothing is left.
+// replace sends an error page instead of the handler's response.
 func (w *response) replace(err error) {
 	h := w.Header()
 	clear(h)
@@ -253,23 +254,23 @@ func (w *response) replace(err error) {
 		page.send()
 		return
 	}
-	// The handler may go on for long, or without end.
+	// The handler may run for a long time, or without end.
 	page.complete(w.r)
 	page.send()
 	_ = w.control().Flush()
 }
 
-// cutOff keeps the rest of the response from the client, which must not take it for
-// a success. A panic does not suffice, because a middleware around may recover it
-// and end the response well, and it cannot be raised here, because Flush may be
-// called in another goroutine. If the inner writer does not support deadlines, the
-// panic at the handler's return is all.
+// cutOff stops the response, because the client must not consider it complete. A
+// panic does not suffice: an outer middleware may recover it and complete the
+// response. It must not be raised here either, because a handler may call Flush in
+// another goroutine. If the inner writer does not support deadlines, only the panic
+// in finish remains.
 func (w *response) cutOff(err error) {
 	w.phase, w.err = phaseCut, err
 	w.s.m.lost(w.r.Context(), err)
 	if w.control().SetWriteDeadline(time.Unix(1, 0)) == nil {
-		// This byte is not sent any more. The failure to send it ends the
-		// request's context, for handlers that do not look at errors.
+		// This byte is not sent. The failure to send it cancels the request's
+		// context, for handlers that ignore errors.
 		_, _ = w.inner.Write([]byte{0})
 		_ = w.control().Flush()
 	}
@@ -294,8 +295,8 @@ func (w *response) finish() {
 	}
 }
 
-// abandon leaves a panicking handler's changes unsaved, but for the cookie of
-// a Save, whose session would be lost with it.
+// abandon discards the unsaved changes of a handler that panics. It keeps the
+// cookie of an earlier Save, without which that session would be lost.
 func (w *response) abandon() {
 	if w.phase == phaseOpen {
 		w.s.writeHeader(w.Header())

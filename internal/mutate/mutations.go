@@ -155,7 +155,7 @@ var mutations = []mutation{
 	},
 	{
 		"a deadline that undoes the cut", "response.go",
-		"		return w.err // the deadline that has passed stays\n", "",
+		"		return w.err // a later deadline would undo cutOff\n", "",
 		".", "TestLateChange_DeadlinesOfTheHandler",
 	},
 	{
