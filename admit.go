@@ -36,11 +36,11 @@ func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 		case !m.live(&rec.Info, s.admitted):
 			if rec.knows(t.secret) {
 				s.lapsed = true
-				m.event(ctx, Event{Name: "expired", ID: rec.ID, User: rec.User})
+				m.event(ctx, Event{Kind: EventExpired, ID: rec.ID, User: rec.User})
 			}
 		case rec.knows(t.secret):
 			s.choose(rec, t.secret)
-		case s.admitted.Before(rec.Renewed.Add(grace)):
+		case s.admitted.Before(rec.RenewedAt.Add(grace)):
 			if s.standing == anonymous {
 				s.rec, s.secret, s.standing = rec, t.secret, superseded
 			}
@@ -50,7 +50,7 @@ func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 	}
 	for _, id := range stale {
 		if s.rec.id() != id {
-			m.event(ctx, Event{Name: "stranger", ID: id})
+			m.event(ctx, Event{Kind: EventStaleToken, ID: id})
 		}
 	}
 	s.lapsed = s.lapsed && s.standing == anonymous
@@ -69,7 +69,7 @@ func (r *Record) knows(s secret) bool {
 // signed in or began later.
 func (s *Session) choose(rec *Record, sec secret) {
 	if s.standing == current {
-		older := cmp.Or(rec.LoggedIn.Compare(s.rec.LoggedIn), rec.Created.Compare(s.rec.Created)) <= 0
+		older := cmp.Or(rec.SignedInAt.Compare(s.rec.SignedInAt), rec.CreatedAt.Compare(s.rec.CreatedAt)) <= 0
 		if older {
 			s.others = append(s.others, rec.ID)
 			return
@@ -84,7 +84,7 @@ func (s *Session) choose(rec *Record, sec secret) {
 func (s *Session) touch(ctx context.Context, now time.Time) {
 	now, rec := milli(now), s.rec
 	due := now.Add(-s.m.touchInterval(&rec.Info))
-	if !rec.LastSeen.Before(due) {
+	if !rec.LastSeenAt.Before(due) {
 		return
 	}
 	tctx, stop := within(ctx, s.m.timeout/10)
@@ -92,8 +92,8 @@ func (s *Session) touch(ctx context.Context, now time.Time) {
 	ch := &Change{
 		// The verifier keeps a touch from undoing limits that SetTimeouts
 		// has shortened meanwhile.
-		If:       Guard{Verifier: rec.Verifier, SeenBefore: due},
-		LastSeen: now, Expires: s.m.expires(&rec.Info, now),
+		If:         Guard{Verifier: rec.Verifier, SeenBefore: due},
+		LastSeenAt: now, ExpiresAt: s.m.expires(&rec.Info, now),
 	}
 	err := s.m.store.Update(tctx, rec.ID, ch)
 	switch {

@@ -160,11 +160,11 @@ func TestFaultsReplaceThePage(t *testing.T) {
 		"empty key":       {func(s *session.Session) { session.Key[int]("").Set(s, 1) }, `key "" (int): a key's name must not be empty`, 500},
 		"NUL in a key":    {func(s *session.Session) { session.Key[int]("a\x00b").Set(s, 1) }, `a key's name must not contain NUL: "a\x00b"`, 500},
 		"broken UTF-8":    {func(s *session.Session) { session.Key[int]("a\xff").Delete(s) }, `a key's name must be valid UTF-8`, 500},
-		"empty user":      {func(s *session.Session) { s.SetUser("") }, `SetUser: a user's name must not be empty`, 500},
-		"broken user":     {func(s *session.Session) { s.SetUser("\xff") }, `SetUser: a user's name must be valid UTF-8`, 500},
+		"empty user":      {func(s *session.Session) { s.SignIn("") }, `SignIn: a user's name must not be empty`, 500},
+		"broken user":     {func(s *session.Session) { s.SignIn("\xff") }, `SignIn: a user's name must be valid UTF-8`, 500},
 		"idle > lifetime": {func(s *session.Session) { s.SetTimeouts(2*time.Hour, time.Hour) }, `SetTimeouts: idle 2h0m0s, lifetime 1h0m0s: want`, 500},
 		"idle too short":  {func(s *session.Session) { s.SetTimeouts(1, time.Hour) }, `SetTimeouts: idle 1ns`, 500},
-		"too large":       {func(s *session.Session) { color.Set(s, strings.Repeat("x", 70_000)) }, `the data is too large; store it elsewhere and keep a reference, or raise WithMaxSize (70019 bytes, WithMaxSize is 65536)`, 500},
+		"too large":       {func(s *session.Session) { color.Set(s, strings.Repeat("x", 70_000)) }, `data too large (70019 bytes, WithMaxSize is 65536)`, 500},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachStore(t, func(t *testing.T, store session.Store) {
@@ -267,7 +267,7 @@ func TestErrorHandlerOfOnesOwn(t *testing.T) {
 func TestParseID(t *testing.T) {
 	a, v := newApp(t, newManager(t, memstore.New())), newVisitor(t)
 	var id session.ID
-	request(v, a, func(s *session.Session) { s.SetUser("ann"); id = s.ID() })
+	request(v, a, func(s *session.Session) { s.SignIn("ann"); id = s.ID() })
 	back, err := session.ParseID(id.String())
 	require.NoError(t, err)
 	require.Equal(t, id, back)

@@ -66,14 +66,14 @@ func testBeginsLater(t *testing.T, http2 bool, around middleware, again bool, ca
 	h := newManager(t, store).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := session.FromContext(r.Context())
 		if r.URL.Path == "/first" {
-			s.SetUser("first")
+			s.SignIn("first")
 			return
 		}
 		color.Set(s, "red")
 		call(t, w)
 		// The response is still to come: a sign-in works, and its headers
 		// replace the handler's.
-		s.SetUser("ann")
+		s.SignIn("ann")
 		assert.NoError(t, s.Save(r.Context()))
 		if again {
 			call(t, w)
@@ -154,7 +154,7 @@ func TestResponse_EmptyWriteBegins(t *testing.T) {
 				s := session.FromContext(r.Context())
 				color.Set(s, "red")
 				do(w)
-				s.SetUser("ann")
+				s.SignIn("ann")
 				require.ErrorIs(t, s.Save(r.Context()), session.ErrUndeliverable)
 				s.Discard()
 			})), false)
@@ -171,8 +171,8 @@ func TestResponse_RefusedFlushOfTwoManagers(t *testing.T) {
 	one, two := newManager(t, memstore.New()), newManager(t, memstore.New(), session.WithCookieName("two"))
 	srv, v := start(t, timeout(one.Wrap(two.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		require.ErrorIs(t, flush(w), http.ErrNotSupported)
-		one.FromContext(r.Context()).SetUser("ann")
-		two.FromContext(r.Context()).SetUser("bob")
+		one.FromContext(r.Context()).SignIn("ann")
+		two.FromContext(r.Context()).SignIn("bob")
 		write(w)
 	})))), false)
 	require.Len(t, v.send("GET", srv.URL).Cookies(), 2)

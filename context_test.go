@@ -72,7 +72,7 @@ func TestWrap_AdoptsSessionOfLoadID(t *testing.T) {
 	res := request(bare(t), job, func(s *session.Session) { color.Set(s, "red") })
 	require.Equal(t, 200, res.StatusCode)
 	require.Empty(t, res.Header["Set-Cookie"])
-	require.Equal(t, 500, request(bare(t), job, func(s *session.Session) { s.SetUser("bob") }).StatusCode)
+	require.Equal(t, 500, request(bare(t), job, func(s *session.Session) { s.SignIn("bob") }).StatusCode)
 	user, _, col := v.see(a)
 	require.Equal(t, "ann", user)
 	require.Equal(t, "red", col)
@@ -94,7 +94,7 @@ func TestWrap_InsideWrap(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls []string
-			m := newManager(t, memstore.New(), session.WithObserver(func(_ ctxT, e session.Event) { calls = append(calls, e.Name) }))
+			m := newManager(t, memstore.New(), session.WithObserver(func(_ ctxT, e session.Event) { calls = append(calls, string(e.Kind)) }))
 			var outer *session.Session
 			srv, v := start(t, m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				outer = session.FromContext(r.Context())

@@ -93,7 +93,7 @@ func (m *Manager) issue(t token, info *Info) (*http.Cookie, error) {
 	}
 	value, err := m.keys[0].cookies.Encode(m.cookie.name, raw)
 	if err != nil {
-		return nil, fmt.Errorf("session: cannot sign the cookie: %w", err)
+		return nil, fmt.Errorf("%w: %w", errSign, err)
 	}
 	c := m.blank(value)
 	if !m.cookie.browserSession || info.IdleTimeout > 0 {

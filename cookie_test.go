@@ -55,7 +55,7 @@ func TestCookieAttributes(t *testing.T) {
 			require.LessOrEqual(t, len(value), 144)
 
 			// Deleting repeats what identifies the cookie to the browser.
-			res = ask(t, a, pair, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.Destroy() })
+			res = ask(t, a, pair, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignOut() })
 			require.Equal(t, cleared(c.want), res.Header["Set-Cookie"][0])
 		})
 	}
@@ -77,7 +77,7 @@ func cleared(line string) string {
 
 func TestRememberMeKeepsItsCookie(t *testing.T) {
 	a := newApp(t, newManager(t, memstore.New(), session.WithBrowserSession()))
-	res := request(newVisitor(t), a, func(s *session.Session) { s.SetUser("ann"); s.SetTimeouts(time.Hour, 48*time.Hour) })
+	res := request(newVisitor(t), a, func(s *session.Session) { s.SignIn("ann"); s.SetTimeouts(time.Hour, 48*time.Hour) })
 	require.Equal(t, 48*60*60, res.setCookie(host).MaxAge)
 }
 
@@ -93,9 +93,9 @@ func TestOneSetCookieWhateverARequestDoes(t *testing.T) {
 		http.SetCookie(w, &http.Cookie{Name: "theme", Value: "dark"})
 		s.Renew()
 		require.NoError(t, s.Save(background))
-		s.SetUser("bob")
+		s.SignIn("bob")
 		require.NoError(t, s.Save(background))
-		s.Destroy()
+		s.SignOut()
 		color.Set(s, "bye")
 	})
 	require.Len(t, res.Header["Set-Cookie"], 2)
@@ -120,9 +120,9 @@ func TestCacheHeaders(t *testing.T) {
 	require.Equal(t, "[Accept, Cookie] [no-store]", headers(func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		w.Header().Set("Vary", "Accept, Cookie")
-		s.SetUser("ann")
+		s.SignIn("ann")
 	}), "a page with somebody's cookie is nobody else's")
-	require.Equal(t, "[Cookie] [no-store]", headers(func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.Destroy() }))
+	require.Equal(t, "[Cookie] [no-store]", headers(func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignOut() }))
 }
 
 // A template may ask the session for the user long after the first byte.
@@ -178,7 +178,7 @@ func TestCacheHeaders_ForCertainCaches(t *testing.T) {
 			w.WriteHeader(200)
 		}).Header
 	}
-	for _, do := range []func(s *session.Session){func(s *session.Session) { s.SetUser("ann") }, (*session.Session).Renew, (*session.Session).Destroy} {
+	for _, do := range []func(s *session.Session){func(s *session.Session) { s.SignIn("ann") }, (*session.Session).Renew, (*session.Session).SignOut} {
 		h := answerWith(do)
 		require.Len(t, h["Set-Cookie"], 1)
 		require.Equal(t, []string{"no-store"}, h["Cache-Control"])
@@ -260,7 +260,7 @@ func TestManyCookiesOfOneName(t *testing.T) {
 		now.advance(time.Minute)
 		return c.Name + "=" + c.Value
 	}
-	old, newer := pair(func(s *session.Session) { s.SetUser("old") }), pair(func(s *session.Session) { s.SetUser("newer") })
+	old, newer := pair(func(s *session.Session) { s.SignIn("old") }), pair(func(s *session.Session) { s.SignIn("newer") })
 	anon := pair(func(s *session.Session) { color.Set(s, "red") })
 	junk := host + "=junk"
 	for _, order := range [][]string{{old, newer, anon, junk}, {junk, anon, newer, old}, {newer, old, junk, anon}, {anon, old, newer, newer}} {
@@ -268,34 +268,34 @@ func TestManyCookiesOfOneName(t *testing.T) {
 	}
 	var many []string
 	for range 10 {
-		many = append(many, pair(func(s *session.Session) { s.SetUser("many") }))
+		many = append(many, pair(func(s *session.Session) { s.SignIn("many") }))
 	}
 	count.take()
 	userOf(t, a, strings.Join(many, "; "))
 	require.Equal(t, "find find find find", count.take(), "work for one request is bounded")
 
 	// Signing out ends every session that came along, or the next one shows.
-	ask(t, a, strings.Join([]string{old, newer, anon}, "; "), func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.Destroy() })
+	ask(t, a, strings.Join([]string{old, newer, anon}, "; "), func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignOut() })
 	for _, c := range []string{old, newer, anon} {
 		require.Equal(t, "", userOf(t, a, c))
 	}
-	one, two := pair(func(s *session.Session) { s.SetUser("one") }), pair(func(s *session.Session) { s.SetUser("two") })
-	ask(t, a, one+"; "+two, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SetUser("three") })
+	one, two := pair(func(s *session.Session) { s.SignIn("one") }), pair(func(s *session.Session) { s.SignIn("two") })
+	ask(t, a, one+"; "+two, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignIn("three") })
 	require.Equal(t, "", userOf(t, a, one))
 	require.Equal(t, "", userOf(t, a, two))
 
 	// More cookies than net/http would read log nobody out.
-	res := ask(t, a, strings.Repeat("a=b; ", 3001)+pair(func(s *session.Session) { s.SetUser("x") }), func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
+	res := ask(t, a, strings.Repeat("a=b; ", 3001)+pair(func(s *session.Session) { s.SignIn("x") }), func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
 		w.Write([]byte("user:" + s.User()))
 	})
 	require.Equal(t, "user:x", res.body)
 	// Nor can thousands of the name make much work.
-	require.Equal(t, "", userOf(t, a, strings.Repeat(host+"=junk; ", 50)+pair(func(s *session.Session) { s.SetUser("y") })))
+	require.Equal(t, "", userOf(t, a, strings.Repeat(host+"=junk; ", 50)+pair(func(s *session.Session) { s.SignIn("y") })))
 }
 
 func TestSupersededToken(t *testing.T) {
 	for name, supersede := range map[string]func(s *session.Session){
-		"sign-in":     func(s *session.Session) { s.SetUser("ann") },
+		"sign-in":     func(s *session.Session) { s.SignIn("ann") },
 		"renewal":     (*session.Session).Renew,
 		"SetTimeouts": func(s *session.Session) { s.SetTimeouts(time.Hour, 48*time.Hour) },
 	} {
@@ -304,8 +304,8 @@ func TestSupersededToken(t *testing.T) {
 				now := newClock()
 				var events []string
 				m := newManager(t, store, session.WithObserver(func(_ ctxT, e session.Event) {
-					if e.Name == "stranger" {
-						events = append(events, e.Name)
+					if e.Kind == session.EventStaleToken {
+						events = append(events, string(e.Kind))
 					}
 				}))
 				m.SetClock(now.Now)
@@ -331,10 +331,10 @@ func TestSupersededToken(t *testing.T) {
 						require.ErrorIs(t, err, session.ErrSuperseded)
 					}))
 					require.Equal(t, 409, status(func(s *session.Session) { color.Set(s, "blue") }))
-					require.Equal(t, 409, status((*session.Session).Destroy))
+					require.Equal(t, 409, status((*session.Session).SignOut))
 					require.Equal(t, 409, status((*session.Session).Renew))
-					require.Equal(t, 409, status(func(s *session.Session) { s.SetUser("mallory") }))
-					require.Equal(t, 409, status(func(s *session.Session) { s.Destroy(); s.SetUser("ann") }))
+					require.Equal(t, 409, status(func(s *session.Session) { s.SignIn("mallory") }))
+					require.Equal(t, 409, status(func(s *session.Session) { s.SignOut(); s.SignIn("ann") }))
 					now.advance(29 * time.Second)
 				}
 				require.Empty(t, events)
@@ -344,7 +344,7 @@ func TestSupersededToken(t *testing.T) {
 				now.advance(2 * time.Second)
 				res := ask(t, a, old, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { shape.Set(s, "round") })
 				require.NotNil(t, res.setCookie(host))
-				require.Equal(t, []string{"stranger"}, events)
+				require.Equal(t, []string{"stale_token"}, events)
 				_, _, col := v.see(a)
 				require.Equal(t, "red", col)
 				require.Equal(t, 2, sessions(t, store))
@@ -365,7 +365,7 @@ func TestTwoClicksOnLogIn(t *testing.T) {
 			second <- bare(t).try(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
 				inside <- struct{}{}
 				<-inside
-				s.SetUser("ann")
+				s.SignIn("ann")
 				shape.Set(s, "round")
 				s.SetTimeouts(time.Hour, 48*time.Hour)
 			}, "Cookie", cookie)
@@ -377,7 +377,7 @@ func TestTwoClicksOnLogIn(t *testing.T) {
 		require.NotNil(t, twin)
 		require.Equal(t, session.Token(secret, first.Value), session.Token(secret, twin.Value))
 		// A third click comes with the superseded token, and joins too.
-		third := ask(t, a, cookie, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SetUser("ann") }).setCookie(host)
+		third := ask(t, a, cookie, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignIn("ann") }).setCookie(host)
 		require.Equal(t, session.Token(secret, first.Value), session.Token(secret, third.Value))
 		require.Equal(t, 1, sessions(t, store))
 		request(v, a, func(s *session.Session) {
@@ -394,7 +394,7 @@ func TestRenewalsOfDifferentKindsDoNotJoin(t *testing.T) {
 		request(v, a, func(s *session.Session) { color.Set(s, "red") })
 		res := request(v, a, func(s *session.Session) {
 			s.Renew() // of an anonymous session, which meanwhile is ann's
-			request(v, a, func(other *session.Session) { other.SetUser("ann") })
+			request(v, a, func(other *session.Session) { other.SignIn("ann") })
 		})
 		require.Equal(t, 409, res.StatusCode)
 		require.Empty(t, res.Header["Set-Cookie"])
@@ -445,7 +445,7 @@ func TestCrossSiteRequests(t *testing.T) {
 		"lax, the site itself":     {http.SameSiteLaxMode, own, "POST", set, 200},
 		"lax, no browser":          {http.SameSiteLaxMode, nil, "POST", set, 200},
 		"lax, only reading":        {http.SameSiteLaxMode, sub, "GET", nothing, 200},
-		"lax, a sign-in by a form": {http.SameSiteLaxMode, top, "POST", func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SetUser("ann") }, 200},
+		"lax, a sign-in by a form": {http.SameSiteLaxMode, top, "POST", func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignIn("ann") }, 200},
 		"strict, a followed link":  {http.SameSiteStrictMode, top, "GET", set, 403},
 		"none, an image":           {http.SameSiteNoneMode, sub, "GET", set, 200},
 		"lax, an update by a frame": {http.SameSiteLaxMode, frame, "GET", func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
@@ -474,7 +474,7 @@ func TestCrossSiteRequests(t *testing.T) {
 func TestClientInfoIsBounded(t *testing.T) {
 	m := newManager(t, memstore.New(), session.WithClientInfo())
 	a, v := newApp(t, m), newVisitor(t)
-	v.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SetUser("ann") },
+	v.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignIn("ann") },
 		"User-Agent", strings.Repeat("é", 127)+"\xe9€"+strings.Repeat("x", 5000))
 	infos := must(m.List(background, "ann"))
 	require.Equal(t, strings.Repeat("é", 127), infos[0].UserAgent, "valid, and at most 256 bytes")
@@ -486,7 +486,7 @@ func TestARecordWithoutAVerifierAdmitsNobody(t *testing.T) {
 	now := time.Now()
 	id := session.ID{1}
 	require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{
-		ID: id, User: "ann", Created: now, LastSeen: now, Expires: now.Add(time.Hour), Deadline: now.Add(time.Hour),
+		ID: id, User: "ann", CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(time.Hour), Deadline: now.Add(time.Hour),
 	}}))
 	sc := securecookie.New(session.SigningKey(secret), nil).SetSerializer(securecookie.NopEncoder{})
 	cookie := must(sc.Encode(host, append(id[:], make([]byte, 32)...)))

@@ -18,7 +18,7 @@ import (
 // cookie would replace the first one.
 func TestCookiePath_RequestOutside(t *testing.T) {
 	set := func(s *session.Session) { color.Set(s, "red") }
-	signIn := func(s *session.Session) { s.SetUser("ann") }
+	signIn := func(s *session.Session) { s.SignIn("ann") }
 	for name, c := range map[string]struct {
 		path, target string
 		header       []string

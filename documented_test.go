@@ -69,14 +69,14 @@ func TestFirstSignIns_Overlapping(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		m := newManager(t, store)
 		a, v := newApp(t, m), newVisitor(t)
-		together(t, a, v, func(_ int, _ *http.Request, s *session.Session) { s.SetUser("ann") })
+		together(t, a, v, func(_ int, _ *http.Request, s *session.Session) { s.SignIn("ann") })
 		require.Len(t, must(m.List(background, "ann")), 2, "a second device")
 		require.Equal(t, "ann", v.user(a))
 
 		// Over one session, both get the same token.
 		v = newVisitor(t)
 		request(v, a, func(s *session.Session) { color.Set(s, "red") })
-		together(t, a, v, func(_ int, _ *http.Request, s *session.Session) { s.SetUser("bob") })
+		together(t, a, v, func(_ int, _ *http.Request, s *session.Session) { s.SignIn("bob") })
 		require.Len(t, must(m.List(background, "bob")), 1)
 	})
 }
@@ -101,9 +101,9 @@ func TestPostFromAnotherSite(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, post(t, a, set).StatusCode, "a value is ErrCrossSite")
 	require.Zero(t, store.Len())
 
-	// SetUser works, with the values of the same request.
+	// SignIn works, with the values of the same request.
 	res := post(t, a, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
-		s.SetUser("ann")
+		s.SignIn("ann")
 		color.Set(s, "red")
 	})
 	require.Equal(t, http.StatusOK, res.StatusCode)
@@ -152,7 +152,7 @@ func TestCookieName_ChangedByOptions(t *testing.T) {
 func TestSet_EqualValue(t *testing.T) {
 	writes := 0
 	m := newManager(t, memstore.New(), session.WithObserver(func(_ ctxT, e session.Event) {
-		if e.Name == "update" {
+		if e.Kind == session.EventUpdate {
 			writes++
 		}
 	}))

@@ -155,14 +155,14 @@ func TestWithEncryption_EveryWrite(t *testing.T) {
 			request(v, a, func(s *session.Session) { visits.Set(s, 1) })
 			res := bare(t).do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
 				v.login(a, "ann")
-				s.SetUser("ann")
+				s.SignIn("ann")
 				write(s)
 			}, "Cookie", v.cookies(a))
 			require.Equal(t, 200, res.StatusCode)
 		},
 		"sign-in of another user": func(_ *testing.T, _ *vault, a *app, v *visitor) {
 			v.login(a, "ann")
-			request(v, a, func(s *session.Session) { s.SetUser("bob"); write(s) })
+			request(v, a, func(s *session.Session) { s.SignIn("bob"); write(s) })
 		},
 		"clear, then set": func(_ *testing.T, _ *vault, a *app, v *visitor) {
 			request(v, a, func(s *session.Session) { visits.Set(s, 1) })
@@ -222,7 +222,7 @@ func TestWithEncryption_RotationOfTheSecret(t *testing.T) {
 		st.appOf(secondSecret, log, session.WithEncryption()),
 	}
 	v := newVisitor(t)
-	request(v, deploys[0], func(s *session.Session) { s.SetUser("ann"); color.Set(s, "red"); visits.Set(s, 1) })
+	request(v, deploys[0], func(s *session.Session) { s.SignIn("ann"); color.Set(s, "red"); visits.Set(s, 1) })
 	request(v, deploys[1], func(s *session.Session) {
 		require.Equal(t, "red", color.GetOr(s, ""))
 		color.Set(s, "blue")

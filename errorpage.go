@@ -65,9 +65,11 @@ func (p *errorPage) send() {
 	_, _ = p.inner.Write(p.body.Bytes())
 }
 
-// answerError is the default error handler. Its text is for the visitor. The log has
-// the details.
-func answerError(w http.ResponseWriter, _ *http.Request, err error) {
+// DefaultErrorHandler is the error handler of a Manager without
+// [WithErrorHandler]. It responds with a line of text, the status of [HTTPStatus],
+// Cache-Control: no-store and, if a retry can help, Retry-After. An error handler
+// can call it for the errors that it does not treat itself.
+func DefaultErrorHandler(w http.ResponseWriter, _ *http.Request, err error) {
 	status := HTTPStatus(err)
 	h := w.Header()
 	noStore(h)

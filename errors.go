@@ -9,45 +9,55 @@ import (
 	"strings"
 )
 
-// Errors to branch on with [errors.Is]. [HTTPStatus] maps them, and all
-// others, to a status.
+// Errors returned by methods of [Session], [Manager] and [Key]. Test for them with
+// [errors.Is]. [HTTPStatus] returns the status of the response to each.
 var (
-	// ErrNotFound: the session has ended, or never was.
-	ErrNotFound = errors.New("session: not found: it has ended or never was; sign in again")
+	// ErrNotFound is returned when the session has ended or never existed. A
+	// store returns it when there is no record with the ID.
+	ErrNotFound = errors.New("session: session not found")
 
-	// ErrConflict: another request changed the same thing first, or, from
-	// Store.Insert, the record exists. Nothing was stored.
-	ErrConflict = errors.New("session: conflict: another request changed the session first; load it again and retry")
+	// ErrConflict is returned when other requests kept changing the same value
+	// until the store timeout. A store returns it when a guard does not hold,
+	// or from Insert when the record exists. Nothing was stored.
+	ErrConflict = errors.New("session: changed by another request")
 
-	// ErrSuperseded: the token was renewed by another request, whose answer
-	// carries the new one. Nothing was stored.
-	ErrSuperseded = errors.New("session: the token has been renewed by another request; retry with the new cookie")
+	// ErrSuperseded is returned when another request has renewed the token. Its
+	// response carries the new cookie. Nothing was stored.
+	ErrSuperseded = errors.New("session: token was renewed by another request")
 
-	// ErrCrossSite: a request from another site came without the cookie
-	// that its SameSite attribute withholds, and would have replaced the
-	// visitor's real session. Nothing was stored.
-	ErrCrossSite = errors.New("session: a cross-site request cannot start a session; send it from the site itself or set WithSameSite(http.SameSiteNoneMode)")
+	// ErrCrossSite is returned when a request from another site would start a
+	// session although the browser may have withheld the cookie of an existing
+	// one because of its SameSite attribute. Nothing was stored.
+	ErrCrossSite = errors.New("session: cross-site request without a session cookie cannot start a session")
 
 	// ErrOutsidePath is returned when a request came without the cookie from a
 	// path to which browsers do not send it (see [WithCookiePath]) and would have
 	// replaced the visitor's session. Nothing was stored.
 	ErrOutsidePath = errors.New("session: request outside the cookie's path cannot start a session")
 
-	// ErrRevoked: the user's sessions were revoked while this sign-in was
-	// under way. It left no session.
-	ErrRevoked = errors.New("session: the user's sessions were revoked during this sign-in; sign in again")
+	// ErrRevoked is returned by a sign-in during which the user's sessions were
+	// revoked. No session was created.
+	ErrRevoked = errors.New("session: sessions of the user were revoked during the sign-in")
 
-	// ErrUncertain: the store's reply was lost, and nothing tells whether
-	// the write was applied. It was applied once or not at all.
-	ErrUncertain = errors.New("session: the store's reply was lost, the write may or may not have been applied; read it back")
+	// ErrUncertain is returned when the store did not reply to a write and it
+	// cannot be determined whether the write was applied. It was applied once or
+	// not at all.
+	ErrUncertain = errors.New("session: unknown whether the write was applied")
 
-	// ErrTooLarge: the session's data would exceed WithMaxSize, or what the
-	// store can hold. Nothing was stored.
-	ErrTooLarge = errors.New("session: the data is too large; store it elsewhere and keep a reference, or raise WithMaxSize")
+	// ErrUnavailable is returned when the store failed or did not reply within
+	// the store timeout. It wraps the store's error.
+	ErrUnavailable = errors.New("session: store unavailable")
 
-	// ErrUndeliverable: the change needs a new cookie, which can no longer
-	// reach the client. Nothing was stored.
-	ErrUndeliverable = errors.New("session: the new cookie cannot be delivered; change the session before the response begins, and call Save and Cookie before a Hijack")
+	// ErrTooLarge is returned when the session's data would exceed [WithMaxSize]
+	// or the store's own limit. Nothing was stored.
+	ErrTooLarge = errors.New("session: data too large")
+
+	// ErrUndeliverable is returned when a change needs a new cookie and the
+	// response has begun, the connection is hijacked or the client is gone.
+	// Nothing was stored.
+	ErrUndeliverable = errors.New("session: new cookie cannot be delivered")
+
+	errSign = errors.New("session: cannot sign the cookie")
 )
 
 // misuseError is what the program did wrong, as opposed to the client, the
@@ -70,10 +80,16 @@ func (e *misuseError) Error() string {
 
 func (e *misuseError) Unwrap() error { return e.err }
 
-// HTTPStatus returns the status that an error of this package is answered
-// with: 409 for a session that has ended or was changed by another request,
-// 403 for [ErrCrossSite] and [ErrOutsidePath], 500 for a fault of the program, and 503 for
-// everything else, which is the store's. It is 200 for nil.
+// HTTPStatus returns the status of the response to an error of this package:
+//
+//   - 409 Conflict for [ErrNotFound], [ErrConflict], [ErrSuperseded] and
+//     [ErrRevoked]
+//   - 403 Forbidden for [ErrCrossSite] and [ErrOutsidePath]
+//   - 503 Service Unavailable for [ErrUnavailable] and [ErrUncertain]
+//   - 500 Internal Server Error for every other error, also for one that is not
+//     of this package
+//
+// It returns 200 for nil.
 func HTTPStatus(err error) int {
 	is := func(target error) bool { return errors.Is(err, target) }
 	var misuse *misuseError
@@ -86,20 +102,27 @@ func HTTPStatus(err error) int {
 		return http.StatusForbidden
 	case is(ErrNotFound), is(ErrConflict), is(ErrSuperseded), is(ErrRevoked):
 		return http.StatusConflict
-	default:
+	case is(ErrUnavailable), is(ErrUncertain):
 		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
 	}
 }
 
-// explain makes of a store's error one to answer and to log.
+// explain wraps an error of the store with ErrUnavailable. It leaves errors of
+// this package as they are.
 func (m *Manager) explain(ctx context.Context, err error) error {
+	var misuse *misuseError
+	is := func(target error) bool { return errors.Is(err, target) }
 	switch {
-	case err == nil || HTTPStatus(err) != http.StatusServiceUnavailable:
+	case is(ErrUncertain) && ctx.Err() != nil:
+		return fmt.Errorf("%w: no reply within %v", err, m.timeout)
+	case HTTPStatus(err) != http.StatusInternalServerError, errors.As(err, &misuse), is(ErrTooLarge), is(ErrUndeliverable), is(errSign):
 		return err
 	case ctx.Err() != nil:
-		return fmt.Errorf("session: the store did not answer within %v: %w", m.timeout, err)
+		return fmt.Errorf("%w: no reply within %v: %w", ErrUnavailable, m.timeout, err)
 	default:
-		return fmt.Errorf("session: the store failed: %w", err)
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 }
 

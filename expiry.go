@@ -5,19 +5,19 @@ import "time"
 // live judges limits: those in the record and, unless the session has its
 // own, those configured now, so that lowering one by a deploy works.
 func (m *Manager) live(i *Info, now time.Time) bool {
-	if !now.Before(i.Expires) || !now.Before(i.Deadline) {
+	if !now.Before(i.ExpiresAt) || !now.Before(i.Deadline) {
 		return false
 	}
 	return i.IdleTimeout > 0 ||
-		now.Before(i.LastSeen.Add(m.idleTimeout(i))) && now.Before(start(i).Add(m.lifetime))
+		now.Before(i.LastSeenAt.Add(m.idleTimeout(i))) && now.Before(start(i).Add(m.lifetime))
 }
 
 // start is what the lifetime counts from.
 func start(i *Info) time.Time {
-	if i.LoggedIn.After(i.Created) {
-		return i.LoggedIn
+	if i.SignedInAt.After(i.CreatedAt) {
+		return i.SignedInAt
 	}
-	return i.Created
+	return i.CreatedAt
 }
 
 func (m *Manager) idleTimeout(i *Info) time.Duration {

@@ -66,7 +66,7 @@ func TestFault02LogoutUndone(t *testing.T) {
 			a, v, store := shop(t, session.WithTouchInterval(0))
 			v.login(a, "ann")
 			cookie := v.cookies(a)
-			during(v, a, (*session.Session).Destroy, slow)
+			during(v, a, (*session.Session).SignOut, slow)
 			require.Equal(t, "", userOf(t, a, cookie))
 			require.Equal(t, "", v.user(a))
 			require.Zero(t, documents(t, store))
@@ -81,7 +81,7 @@ func TestFault02SignInBeginsAnotherSession(t *testing.T) {
 	v.login(a, "ann")
 	request(v, a, func(s *session.Session) { color.Set(s, "red") })
 	cookie := v.cookies(a)
-	during(v, a, (*session.Session).Destroy, func(s *session.Session) { s.SetUser("ann"); visits.Set(s, 1) })
+	during(v, a, (*session.Session).SignOut, func(s *session.Session) { s.SignIn("ann"); visits.Set(s, 1) })
 	require.Equal(t, "", userOf(t, a, cookie))
 	user, n, col := v.see(a)
 	require.Equal(t, "ann 1 ", fmt.Sprint(user, " ", n, " ", col))
@@ -102,7 +102,7 @@ func TestFault03AWriteOnEveryRequest(t *testing.T) {
 func TestFault04RedirectBeforeTheSave(t *testing.T) {
 	a, v, store := shop(t)
 	res := v.do(a, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
-		s.SetUser("ann")
+		s.SignIn("ann")
 		http.Redirect(w, r, "/next", http.StatusSeeOther)
 		// The client may have the redirect by now.
 		require.Equal(t, 1, documents(t, store))
@@ -116,7 +116,7 @@ func TestFault05SuccessAnsweredThenTheSaveFails(t *testing.T) {
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	store.fail("Insert", errDown)
 	res := v.do(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
-		s.SetUser("ann")
+		s.SignIn("ann")
 		w.Header().Set("X-Secret", "1")
 		io.WriteString(w, "the secret page")
 	})
@@ -134,11 +134,11 @@ func TestFault06FlushOrHintsTakenForTheCommit(t *testing.T) {
 	} {
 		res := bare(t).do(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
 			if name == "flush" {
-				s.SetUser("ann")
+				s.SignIn("ann")
 			}
 			first(w)
 			if name == "103" {
-				s.SetUser("ann")
+				s.SignIn("ann")
 			}
 			io.WriteString(w, "page")
 		})
@@ -166,7 +166,7 @@ func TestFault07ALateValueDroppedOrOrphaned(t *testing.T) {
 func TestFault08HijackLosesTheCookie(t *testing.T) {
 	a, v, store := shop(t)
 	res := v.do(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
-		s.SetUser("ann")
+		s.SignIn("ann")
 		_, _, err := w.(http.Hijacker).Hijack()
 		require.ErrorIs(t, err, session.ErrUndeliverable)
 		require.Zero(t, documents(t, store))
@@ -180,7 +180,7 @@ func TestFault09RenewalThatLosesOrLeavesTheOldOne(t *testing.T) {
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) { color.Set(s, "red") })
 	store.fail("Update", errDown)
-	require.Equal(t, 503, request(v, a, func(s *session.Session) { s.SetUser("ann") }).StatusCode)
+	require.Equal(t, 503, request(v, a, func(s *session.Session) { s.SignIn("ann") }).StatusCode)
 	store.fail("Update", nil)
 	_, _, col := v.see(a)
 	require.Equal(t, "red", col, "a failed renewal loses nothing")
@@ -191,7 +191,7 @@ func TestFault09RenewalThatLosesOrLeavesTheOldOne(t *testing.T) {
 	// The ID never comes back by a replayed cookie.
 	var gone, next session.ID
 	cookie := v.cookies(a)
-	request(v, a, func(s *session.Session) { gone = s.ID(); s.Destroy() })
+	request(v, a, func(s *session.Session) { gone = s.ID(); s.SignOut() })
 	ask(t, a, cookie, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { color.Set(s, "x"); next = s.ID() })
 	require.NotEqual(t, gone, next)
 	require.NotZero(t, next)
@@ -211,7 +211,7 @@ func TestFault10AFailedLoadTakenForANewSession(t *testing.T) {
 
 func TestFault11AnUndecodableRecordIsAPermanentError(t *testing.T) {
 	a, v, store := shop(t)
-	request(v, a, func(s *session.Session) { s.SetUser("ann"); color.Set(s, "red"); visits.Set(s, 3) })
+	request(v, a, func(s *session.Session) { s.SignIn("ann"); color.Set(s, "red"); visits.Set(s, 3) })
 	coll := store.Collection()
 	for _, damage := range []bson.D{
 		{{Key: "data.color", Value: 7}},
@@ -304,7 +304,7 @@ func TestFault15TouchOfARecordThatIsGone(t *testing.T) {
 	done := make(chan answer)
 	go func() { done <- bare(t).try(b, nothing, "Cookie", cookie) }()
 	<-slow.at
-	request(v, a, (*session.Session).Destroy)
+	request(v, a, (*session.Session).SignOut)
 	slow.at <- struct{}{}
 	require.Equal(t, 200, (<-done).StatusCode)
 	require.Zero(t, documents(t, store))
@@ -359,7 +359,7 @@ func TestFault19DeadlinesAndCancelledOperations(t *testing.T) {
 	ctx, cancel := context.WithCancel(background)
 	cancel()
 	s := must(m.Load(ctx, nil))
-	s.SetUser("ann")
+	s.SignIn("ann")
 	require.NoError(t, s.Save(ctx), "a cancelled request's commit still runs")
 	again := must(m.Load(ctx, []*http.Cookie{s.Cookie()}))
 	require.Equal(t, "ann", again.User())
@@ -371,7 +371,7 @@ func TestFault19DeadlinesAndCancelledOperations(t *testing.T) {
 	defer client.Disconnect(background)
 	dead := newManager(t, deadStore{client.Database("app").Collection("s")}, session.WithStoreTimeout(50*time.Millisecond))
 	_, err := dead.Load(background, []*http.Cookie{s.Cookie()})
-	require.ErrorContains(t, err, "the store did not answer within 50ms")
+	require.ErrorContains(t, err, "no reply within 50ms")
 	require.Equal(t, 503, session.HTTPStatus(err))
 }
 
@@ -528,7 +528,7 @@ func TestFault24ThreeExpiriesThatDriftApart(t *testing.T) {
 	}
 	info := must(m.List(background, "ann"))[0]
 	require.Equal(t, signedIn.Add(time.Duration(maxAge)*time.Second), info.Deadline, "the cookie lives as long as the session can")
-	require.Equal(t, info.Deadline, info.Expires, "no touch goes beyond the lifetime")
+	require.Equal(t, info.Deadline, info.ExpiresAt, "no touch goes beyond the lifetime")
 	doc := must(store.Collection().FindOne(background, bson.D{{Key: "user", Value: "ann"}}).Raw())
-	require.Equal(t, info.Expires.UnixMilli(), doc.Lookup("expires").DateTime(), "what the TTL index sees is what the Manager judges by")
+	require.Equal(t, info.ExpiresAt.UnixMilli(), doc.Lookup("expires").DateTime(), "what the TTL index sees is what the Manager judges by")
 }

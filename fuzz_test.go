@@ -22,7 +22,7 @@ func FuzzCookieHeader(f *testing.F) {
 	m, err := session.New(store, secret, new(logs).option(), session.WithObserver(func(_ ctxT, e session.Event) { loads++ }))
 	require.NoError(f, err)
 	s := must(m.Load(background, nil))
-	s.SetUser("ann")
+	s.SignIn("ann")
 	require.NoError(f, s.Save(background))
 	good := s.Cookie()
 	for _, seed := range []string{

@@ -51,7 +51,7 @@ func TestContextEnds_ClientIsThere(t *testing.T) {
 						end()
 					}
 					<-r.Context().Done()
-					session.FromContext(r.Context()).SetUser("ann")
+					session.FromContext(r.Context()).SignIn("ann")
 					write(w)
 				})))
 				srv := httptest.NewUnstartedServer(h)
@@ -87,7 +87,7 @@ func TestClientGone_BothProtocols(t *testing.T) {
 				h, wait := awaited(around(newManager(t, store, log.option()).Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 					leave()
 					<-r.Context().Done()
-					session.FromContext(r.Context()).SetUser("ann")
+					session.FromContext(r.Context()).SignIn("ann")
 				}))))
 				srv, v := start(t, h, http2)
 				_, err := v.Do(must(http.NewRequestWithContext(ctx, "GET", srv.URL, nil)))

@@ -198,7 +198,7 @@ func (v *visitor) user(a *app) string {
 
 func (v *visitor) login(a *app, user string) answer {
 	v.t.Helper()
-	res := v.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SetUser(user) })
+	res := v.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignIn(user) })
 	require.Equal(v.t, http.StatusOK, res.StatusCode, res.body)
 	return res
 }

@@ -17,7 +17,7 @@ func (s *Session) insert(ctx context.Context) (*Record, token, error) {
 	again := s.pend.inserts
 	s.pend.inserts = true
 	s.mu.Unlock()
-	rec := &Record{Info: s.nextInfo(Info{ID: t.id, Created: milli(m.now())}), Verifier: t.secret.verifier(), Values: s.data(t.id).Set}
+	rec := &Record{Info: s.nextInfo(Info{ID: t.id, CreatedAt: milli(m.now())}), Verifier: t.secret.verifier(), Values: s.data(t.id).Set}
 	mine := func(found *Record) bool { return found.knows(t.secret) }
 	lost := again
 	for try := 0; ; try++ {

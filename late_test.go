@@ -61,7 +61,7 @@ func TestLateChange_StoredBeforeFurtherBytes(t *testing.T) {
 				srv, v := start(t, m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					s := session.FromContext(r.Context())
 					if r.URL.Path == "/login" {
-						s.SetUser("ann")
+						s.SignIn("ann")
 						return
 					}
 					stored := func() string { return color.GetOr(must(m.LoadID(background, s.ID())), "") }
@@ -110,7 +110,7 @@ func TestLateChange_FailedCommitCutsTheResponse(t *testing.T) {
 		for _, around := range []string{"bare", "in a recoverer", "around a recoverer"} {
 			for what, change := range map[string]func(s *session.Session, store *faulty){
 				"a store that fails":      func(s *session.Session, store *faulty) { color.Set(s, "blue"); store.fail("Update", errDown) },
-				"a cookie that is needed": func(s *session.Session, _ *faulty) { s.SetUser("bob") },
+				"a cookie that is needed": func(s *session.Session, _ *faulty) { s.SignIn("bob") },
 			} {
 				t.Run(name+"/"+around+"/"+what, func(t *testing.T) {
 					bothProtocols(t, func(t *testing.T, http2 bool) {
@@ -119,7 +119,7 @@ func TestLateChange_FailedCommitCutsTheResponse(t *testing.T) {
 						var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 							s := session.FromContext(r.Context())
 							if r.URL.Path == "/login" {
-								s.SetUser("ann")
+								s.SignIn("ann")
 								return
 							}
 							if c.before != nil {
@@ -169,7 +169,7 @@ func TestLateChange_AfterTheLastByteOfDeclaredLength(t *testing.T) {
 	h, wait := awaited(recoverer(newManager(t, store, log.option()).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := session.FromContext(r.Context())
 		if r.URL.Path == "/login" {
-			s.SetUser("ann")
+			s.SignIn("ann")
 			return
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(page)))
@@ -214,7 +214,7 @@ func TestLateChange_FailedCommitEndsTheContext(t *testing.T) {
 		srv, v := start(t, newManager(t, store).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s := session.FromContext(r.Context())
 			if r.URL.Path == "/login" {
-				s.SetUser("ann")
+				s.SignIn("ann")
 				return
 			}
 			write(w)
@@ -238,7 +238,7 @@ func TestLateChange_DeadlinesOfTheHandler(t *testing.T) {
 		h, wait := awaited(recoverer(newManager(t, store).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s := session.FromContext(r.Context())
 			if r.URL.Path == "/login" {
-				s.SetUser("ann")
+				s.SignIn("ann")
 				return
 			}
 			write(w)
@@ -262,7 +262,7 @@ func TestLateChange_FailedCommitWithoutDeadlines(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	m := newManager(t, store)
 	s := must(m.Load(background, nil))
-	s.SetUser("ann")
+	s.SignIn("ann")
 	require.NoError(t, s.Save(background))
 	r := httptest.NewRequest("GET", "/", nil)
 	r.AddCookie(s.Cookie())
@@ -314,7 +314,7 @@ func TestPanic_AfterTheFirstByte(t *testing.T) {
 				visits.Set(s, 2)
 				write(w)
 				visits.Set(s, 3)
-				s.Destroy()
+				s.SignOut()
 				panic(value)
 			})
 			require.Error(t, res.err)

@@ -69,7 +69,7 @@ func TestRenewalWithLostReplies(t *testing.T) {
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
 		request(v, a, func(s *session.Session) { color.Set(s, "red") })
 		store.uncertain("Update", applied, 1)
-		request(v, a, func(s *session.Session) { s.SetUser("ann"); visits.Set(s, 1) })
+		request(v, a, func(s *session.Session) { s.SignIn("ann"); visits.Set(s, 1) })
 		user, n, col := v.see(a)
 		require.Equal(t, "ann 1 red", fmt.Sprint(user, " ", n, " ", col))
 
@@ -143,7 +143,7 @@ func TestARenewalThatWasRenewedAgainIsUncertain(t *testing.T) {
 		request(v, a, (*session.Session).Renew)
 	}})
 	s := must(late.Load(background, []*http.Cookie{must(http.ParseCookie(cookie))[0]}))
-	s.SetUser("ann")
+	s.SignIn("ann")
 	color.Set(s, "blue")
 	require.ErrorIs(t, s.Save(background), session.ErrUncertain)
 	_, _, col := v.see(a)
@@ -237,11 +237,11 @@ func TestRevokeOfASignInThatInsertsAgain(t *testing.T) {
 	m := newManager(t, store)
 	store.revoke = func(id session.ID) { require.NoError(t, m.Revoke(background, "ann", id)) }
 	s := must(m.Load(background, nil))
-	s.SetUser("ann")
+	s.SignIn("ann")
 	require.ErrorIs(t, s.Save(background), session.ErrRevoked)
 	require.Empty(t, must(m.List(background, "ann")))
 	s = must(m.Load(background, nil))
-	s.SetUser("ann")
+	s.SignIn("ann")
 	require.NoError(t, s.Save(background), "the next sign-in")
 }
 

@@ -69,10 +69,13 @@ func (m *Manager) addKeys(what, secret string) {
 	m.keys = append(m.keys, k)
 }
 
-// Load returns the session that belongs to one of the cookies, or an
-// anonymous one, for use outside HTTP: in gateways, or where a header carries
-// the token. Call Save to store changes, then send Cookie. An error is the
-// store's: it could not answer.
+// Load returns the session that one of the cookies belongs to, or an anonymous
+// one. It is for use without [Manager.Wrap], as in a gateway, or if a header
+// carries the cookie's value; see [Manager.CookieName]. Call [Session.Save] to
+// store changes, and then send [Session.Cookie].
+//
+// Load returns an error that wraps [ErrUnavailable] if the store cannot tell
+// whether there is a session.
 func (m *Manager) Load(ctx context.Context, cookies []*http.Cookie) (*Session, error) {
 	m.mustBeMade()
 	s := &Session{m: m, admitted: m.now()}
@@ -82,10 +85,17 @@ func (m *Manager) Load(ctx context.Context, cookies []*http.Cookie) (*Session, e
 			values = append(values, c.Value)
 		}
 	}
-	return s, m.admit(ctx, s, m.tokens(nil, values))
+	if err := m.admit(ctx, s, m.tokens(nil, values)); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-// LoadID returns a stored session for a job, without its token: SetUser, Renew
+// CookieName returns the name of the session cookie. The default depends on
+// other options; see [WithCookieName].
+func (m *Manager) CookieName() string { return m.cookie.name }
+
+// LoadID returns a stored session for a job, without its token: SignIn, Renew
 // and SetTimeouts are faults, and nothing counts as activity. Call Save to
 // store changes. The error is [ErrNotFound] where the session has ended.
 func (m *Manager) LoadID(ctx context.Context, id ID) (*Session, error) {

@@ -47,7 +47,7 @@ func defaults() config {
 		maxSize:  64 << 10,
 		codec:    jsonCodec{},
 		log:      slog.Default(),
-		answer:   answerError,
+		answer:   DefaultErrorHandler,
 
 		forwarded: "X-Forwarded-For",
 		cookie:    cookieConfig{path: "/", sameSite: http.SameSiteLaxMode, secure: true},
@@ -265,7 +265,7 @@ func WithCookiePath(path string) Option {
 // an app must check the Origin of what changes something).
 //
 // A request that comes without the cookie because of this attribute reads as
-// anonymous. SetUser signs a user in there and can store values with it. Any
+// anonymous. SignIn signs a user in there and can store values with it. Any
 // other change is [ErrCrossSite], because the new cookie would replace the
 // visitor's session. With Lax this concerns forms that another site posts,
 // such as the result of OpenID Connect with response_mode=form_post, of SAML

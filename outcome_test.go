@@ -96,7 +96,7 @@ func TestSave_AgainAfterAnUnknownOutcome(t *testing.T) {
 			"clear":      {func(s *session.Session) { s.Clear(); visits.Set(s, 100); color.Set(s, "blue") }, func(s *session.Session) { shape.Set(s, "round") }, "101 blue round"},
 			"clear both": {func(s *session.Session) { s.Clear(); visits.Set(s, 100); color.Set(s, "blue") }, (*session.Session).Clear, "0  "},
 			"renew":      {func(s *session.Session) { s.Renew(); visits.Set(s, 100) }, func(s *session.Session) { shape.Set(s, "round") }, "101 red round"},
-			"sign in":    {func(s *session.Session) { s.SetUser("ann"); visits.Set(s, 100) }, func(s *session.Session) { color.Delete(s) }, "101  flat"},
+			"sign in":    {func(s *session.Session) { s.SignIn("ann"); visits.Set(s, 100) }, func(s *session.Session) { color.Delete(s) }, "101  flat"},
 			"limits":     {func(s *session.Session) { s.Renew(); visits.Set(s, 100) }, func(s *session.Session) { s.SetTimeouts(time.Hour, time.Hour) }, "101 red flat"},
 		} {
 			t.Run(fmt.Sprint(name, " applied=", applied), func(t *testing.T) {
@@ -155,8 +155,8 @@ func TestConfirm(t *testing.T) {
 	for name, calls := range map[string]func(s *session.Session) error{
 		"save":    func(s *session.Session) error { color.Set(s, "blue"); return s.Save(background) },
 		"renew":   func(s *session.Session) error { s.Renew(); return s.Save(background) },
-		"sign in": func(s *session.Session) error { s.SetUser("ann"); return s.Save(background) },
-		"insert":  func(s *session.Session) error { s.Destroy(); color.Set(s, "blue"); return s.Save(background) },
+		"sign in": func(s *session.Session) error { s.SignIn("ann"); return s.Save(background) },
+		"insert":  func(s *session.Session) error { s.SignOut(); color.Set(s, "blue"); return s.Save(background) },
 		"update": func(s *session.Session) error {
 			_, err := visits.Update(background, s, func(n int) int { return n + 1 })
 			return err
@@ -425,7 +425,7 @@ func TestCallbacksMayReadTheSession(t *testing.T) {
 		mu.Lock()
 		s = is
 		mu.Unlock()
-		is.SetUser("ann")
+		is.SignIn("ann")
 		color.Set(is, "red")
 		assert.NoError(t, is.Save(background))
 		now.advance(2 * time.Hour)

@@ -24,7 +24,7 @@ func clientIP(t *testing.T, peer string, header []string, opts ...session.Option
 		r.Header.Add(header[i], header[i+1])
 	}
 	m.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		session.FromContext(r.Context()).SetUser("ann")
+		session.FromContext(r.Context()).SignIn("ann")
 	})).ServeHTTP(httptest.NewRecorder(), r)
 	infos := must(m.List(background, "ann"))
 	require.Len(t, infos, 1)

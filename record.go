@@ -12,10 +12,10 @@ import (
 type Info struct {
 	ID          ID
 	User        string        // empty: anonymous
-	Created     time.Time     // when the record was made
-	LoggedIn    time.Time     // the last sign-in; zero: none
-	LastSeen    time.Time     // activity, as exact as the touch interval
-	Expires     time.Time     // when it ends without further activity
+	CreatedAt   time.Time     // when the record was made
+	SignedInAt  time.Time     // the last sign-in; zero: none
+	LastSeenAt  time.Time     // activity, as exact as the touch interval
+	ExpiresAt   time.Time     // when it ends without further activity
 	Deadline    time.Time     // when it ends in any case
 	IdleTimeout time.Duration // its own, by SetTimeouts; zero: as configured
 	ClientIP    string        // see WithClientInfo
@@ -26,10 +26,10 @@ type Info struct {
 // leaves fields that it does not know, of a newer version, as they are.
 type Record struct {
 	Info
-	Verifier []byte    // SHA-256 of the token's secret; nil: never admitted
-	Salt     []byte    // what the last renewal derived the secret with
-	Renewed  time.Time // when the token was last renewed; zero: never
-	Values   map[string]Value
+	Verifier  []byte    // SHA-256 of the token's secret; nil: never admitted
+	Salt      []byte    // what the last renewal derived the secret with
+	RenewedAt time.Time // when the token was last renewed; zero: never
+	Values    map[string]Value
 }
 
 // Value is one encoded value of a session. Data is nil where what is stored
@@ -43,7 +43,7 @@ type Value struct {
 // Guard lists the conditions of a [Change]; zero fields ask nothing.
 type Guard struct {
 	Verifier   []byte           // the record's verifier is this one
-	SeenBefore time.Time        // LastSeen is earlier
+	SeenBefore time.Time        // LastSeenAt is earlier
 	Versions   map[string]int64 // the key has this version; 0: it is absent
 }
 
@@ -58,7 +58,7 @@ func (g Guard) Holds(r *Record) bool {
 	if g.Verifier != nil && !bytes.Equal(g.Verifier, r.Verifier) {
 		return false
 	}
-	if !g.SeenBefore.IsZero() && !milli(r.LastSeen).Before(milli(g.SeenBefore)) {
+	if !g.SeenBefore.IsZero() && !milli(r.LastSeenAt).Before(milli(g.SeenBefore)) {
 		return false
 	}
 	for name, version := range g.Versions {
@@ -80,19 +80,19 @@ type Change struct {
 	Unset   []string         // keys to remove
 	Replace bool             // Set is the whole data; all other keys are removed
 
-	User                string
-	Verifier, Salt      []byte
-	Renewed, LoggedIn   time.Time
-	LastSeen            time.Time
-	Expires, Deadline   time.Time
-	IdleTimeout         *time.Duration // zero: as configured again
-	ClientIP, UserAgent string
+	User                  string
+	Verifier, Salt        []byte
+	RenewedAt, SignedInAt time.Time
+	LastSeenAt            time.Time
+	ExpiresAt, Deadline   time.Time
+	IdleTimeout           *time.Duration // zero: as configured again
+	ClientIP, UserAgent   string
 }
 
 // refresh makes the change write a record's description.
 func (ch *Change) refresh(info Info) {
-	ch.User, ch.LoggedIn, ch.LastSeen = info.User, info.LoggedIn, info.LastSeen
-	ch.Expires, ch.Deadline, ch.IdleTimeout = info.Expires, info.Deadline, &info.IdleTimeout
+	ch.User, ch.SignedInAt, ch.LastSeenAt = info.User, info.SignedInAt, info.LastSeenAt
+	ch.ExpiresAt, ch.Deadline, ch.IdleTimeout = info.ExpiresAt, info.Deadline, &info.IdleTimeout
 	ch.ClientIP, ch.UserAgent = info.ClientIP, info.UserAgent
 }
 
@@ -111,10 +111,10 @@ func (r *Record) Apply(ch *Change) {
 	r.User = cmp.Or(ch.User, r.User)
 	r.ClientIP = cmp.Or(ch.ClientIP, r.ClientIP)
 	r.UserAgent = cmp.Or(ch.UserAgent, r.UserAgent)
-	r.Renewed = cmp.Or(ch.Renewed, r.Renewed)
-	r.LoggedIn = cmp.Or(ch.LoggedIn, r.LoggedIn)
-	r.LastSeen = cmp.Or(ch.LastSeen, r.LastSeen)
-	r.Expires = cmp.Or(ch.Expires, r.Expires)
+	r.RenewedAt = cmp.Or(ch.RenewedAt, r.RenewedAt)
+	r.SignedInAt = cmp.Or(ch.SignedInAt, r.SignedInAt)
+	r.LastSeenAt = cmp.Or(ch.LastSeenAt, r.LastSeenAt)
+	r.ExpiresAt = cmp.Or(ch.ExpiresAt, r.ExpiresAt)
 	r.Deadline = cmp.Or(ch.Deadline, r.Deadline)
 	if ch.Verifier != nil {
 		r.Verifier = ch.Verifier

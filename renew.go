@@ -24,7 +24,7 @@ func (s *Session) renew(ctx context.Context) (*Record, token, error) {
 	}
 	ch.refresh(s.nextInfo(rec.Info))
 	ch.If.Verifier = s.secret.verifier()
-	ch.Verifier, ch.Salt, ch.Renewed = next.secret.verifier(), salt, milli(s.m.now())
+	ch.Verifier, ch.Salt, ch.RenewedAt = next.secret.verifier(), salt, milli(s.m.now())
 	renewed, t, err := s.sendRenewal(ctx, ch, next)
 	if errors.Is(err, ErrUncertain) {
 		s.mu.Lock()
@@ -82,7 +82,7 @@ func (s *Session) sendRenewal(ctx context.Context, ch *Change, next token) (*Rec
 // received by signing in again.
 func (s *Session) join(ctx context.Context, found *Record) (*Record, token, error) {
 	user := s.pend.user
-	if user == "" || found.User != user || !s.m.now().Before(found.Renewed.Add(grace)) {
+	if user == "" || found.User != user || !s.m.now().Before(found.RenewedAt.Add(grace)) {
 		return nil, token{}, ErrSuperseded
 	}
 	for _, k := range s.m.keys {

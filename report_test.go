@@ -43,7 +43,7 @@ func serveAsProcess() error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/login", func(_ http.ResponseWriter, r *http.Request) {
 		s := session.FromContext(r.Context())
-		s.SetUser("ann")
+		s.SignIn("ann")
 		color.Set(s, "red")
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -128,7 +128,7 @@ func TestReportTTLIndexAndItsEffect(t *testing.T) {
 	now := time.Now()
 	gone, kept := session.ID{1}, session.ID{2}
 	for id, expires := range map[session.ID]time.Time{gone: now.Add(-310 * time.Second), kept: now.Add(-200 * time.Second)} {
-		require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id, Expires: expires, Deadline: expires}, Verifier: []byte("x")}))
+		require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id, ExpiresAt: expires, Deadline: expires}, Verifier: []byte("x")}))
 	}
 	// mongod looks every 60 s.
 	require.Eventually(t, func() bool {
@@ -186,7 +186,7 @@ func TestReportBehindOneTrustedProxy(t *testing.T) {
 		w := httptest.NewRecorder()
 		m.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			s := session.FromContext(r.Context())
-			s.SetUser("ann")
+			s.SignIn("ann")
 			require.NoError(t, s.Save(r.Context()))
 			ip = s.Info().ClientIP
 		})).ServeHTTP(w, r)
@@ -225,7 +225,7 @@ func TestReportNothingIsStoredForUntouchedVisitors(t *testing.T) {
 		for _, touch := range []func(s *session.Session){
 			func(*session.Session) {},
 			func(s *session.Session) { color.Get(s); s.User(); s.ID() },
-			color.Delete, (*session.Session).Clear, (*session.Session).Renew, (*session.Session).Destroy,
+			color.Delete, (*session.Session).Clear, (*session.Session).Renew, (*session.Session).SignOut,
 			func(s *session.Session) { color.Set(s, "red"); color.Delete(s) },
 		} {
 			res := request(newVisitor(t), a, touch)

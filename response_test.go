@@ -233,7 +233,7 @@ func TestLateChanges(t *testing.T) {
 			return res.err != nil
 		}
 		none := func(*session.Session) {}
-		require.False(t, run(func(s *session.Session) { s.SetUser("ann") }, none))
+		require.False(t, run(func(s *session.Session) { s.SignIn("ann") }, none))
 		require.False(t, run(nil, func(s *session.Session) { color.Set(s, "red") }), "a late change that needs no cookie is saved")
 		seen := ""
 		run(func(s *session.Session) { seen = color.GetOr(s, "") }, none)
@@ -242,12 +242,12 @@ func TestLateChanges(t *testing.T) {
 		require.True(t, run(nil, func(s *session.Session) { s.Renew(); color.Set(s, "lost") }), "the client must not take it for a success")
 		require.Contains(t, log.String(), "a change is lost")
 		require.Contains(t, log.String(), "response_test.go:")
-		require.Contains(t, log.String(), "the new cookie cannot be delivered")
+		require.Contains(t, log.String(), "new cookie cannot be delivered")
 		run(func(s *session.Session) { seen = s.User() + color.GetOr(s, "") }, none)
 		require.Equal(t, "annred", seen)
 
 		require.False(t, run(nil, func(s *session.Session) {
-			s.SetUser("bob")
+			s.SignIn("bob")
 			require.ErrorIs(t, s.Save(background), session.ErrUndeliverable)
 			s.Discard()
 		}))
@@ -255,10 +255,10 @@ func TestLateChanges(t *testing.T) {
 		require.True(t, run(nil, func(s *session.Session) { color.Set(s, "blue") }), "the store failed")
 		store.fail("Update", nil)
 
-		require.True(t, run(nil, func(s *session.Session) { s.Destroy(); color.Set(s, "bye") }), "needs a cookie")
-		require.Zero(t, store.Store.(*memstore.Store).Len(), "a late Destroy deletes all the same")
-		run(func(s *session.Session) { s.SetUser("ann") }, none)
-		require.False(t, run(nil, (*session.Session).Destroy))
+		require.True(t, run(nil, func(s *session.Session) { s.SignOut(); color.Set(s, "bye") }), "needs a cookie")
+		require.Zero(t, store.Store.(*memstore.Store).Len(), "a late SignOut deletes all the same")
+		run(func(s *session.Session) { s.SignIn("ann") }, none)
+		require.False(t, run(nil, (*session.Session).SignOut))
 		require.Zero(t, store.Store.(*memstore.Store).Len())
 		require.True(t, run(nil, func(s *session.Session) { color.Set(s, "red") }), "a visitor without a session")
 		require.Zero(t, store.Store.(*memstore.Store).Len(), "an orphan")
@@ -300,7 +300,7 @@ func TestPanicsDiscard(t *testing.T) {
 			})
 			v := newVisitor(t)
 			v.login(a, "ann")
-			res := request(v, a, func(s *session.Session) { color.Set(s, "red"); s.Destroy(); panic(value) })
+			res := request(v, a, func(s *session.Session) { color.Set(s, "red"); s.SignOut(); panic(value) })
 			require.Equal(t, 500, res.StatusCode)
 			require.Equal(t, value, passed, "it goes on up")
 			user, _, col := v.see(a)
@@ -354,7 +354,7 @@ func TestClientGone(t *testing.T) {
 	_, n, _ = v.see(a)
 	require.Equal(t, 5, n, "a token that nobody gets must not replace the one that somebody has")
 	require.Contains(t, log.String(), "the client is gone")
-	leave(func(s *session.Session) { s.Destroy(); color.Set(s, "bye") })
+	leave(func(s *session.Session) { s.SignOut(); color.Set(s, "bye") })
 	require.Zero(t, store.Len(), "signed out, although nobody sees the farewell")
 }
 
@@ -379,10 +379,10 @@ func TestHijack(t *testing.T) {
 		header := ""
 		switch r.URL.Path {
 		case "/login":
-			s.SetUser("ann")
+			s.SignIn("ann")
 			return
 		case "/owes":
-			s.SetUser("ann")
+			s.SignIn("ann")
 			require.Equal(t, 0, store.Len())
 			_, _, err := http.NewResponseController(w).Hijack()
 			require.ErrorIs(t, err, session.ErrUndeliverable)
@@ -432,7 +432,7 @@ func TestHijack(t *testing.T) {
 // The way of libraries that write the 101 themselves.
 func TestSwitchingProtocolsByWriteHeader(t *testing.T) {
 	srv, v := start(t, newManager(t, memstore.New()).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		session.FromContext(r.Context()).SetUser("ann")
+		session.FromContext(r.Context()).SignIn("ann")
 		w.Header().Set("Connection", "Upgrade")
 		w.Header().Set("Upgrade", "echo")
 		w.WriteHeader(101)

@@ -85,7 +85,7 @@ func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 	if user == "" || rec.User != user {
 		return ErrNotFound
 	}
-	if m.now().Sub(rec.LoggedIn) < markerLife {
+	if m.now().Sub(rec.SignedInAt) < markerLife {
 		// The sign-in may be under way: where its insert's reply was lost, it
 		// inserts the record again.
 		_, err := m.mark(ctx, user, func(r *revocation) {
@@ -210,10 +210,10 @@ func (m *Manager) putMarker(ctx context.Context, id ID, found *Record, version i
 	set := map[string]Value{markerKey: {Data: data, Version: version}}
 	expires := milli(now).Add(markerLife)
 	if found == nil {
-		return r, m.store.Insert(ctx, &Record{Info: Info{ID: id, Created: milli(now), Expires: expires}, Values: set})
+		return r, m.store.Insert(ctx, &Record{Info: Info{ID: id, CreatedAt: milli(now), ExpiresAt: expires}, Values: set})
 	}
 	on := Guard{Versions: map[string]int64{markerKey: found.Values[markerKey].Version}}
-	return r, m.store.Update(ctx, id, &Change{If: on, Set: set, Expires: expires})
+	return r, m.store.Update(ctx, id, &Change{If: on, Set: set, ExpiresAt: expires})
 }
 
 // since returns the time from which on a revocation refuses the session's

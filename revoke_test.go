@@ -62,14 +62,14 @@ func TestSignInUnderWayIsRevokedToo(t *testing.T) {
 		for name, before := range map[string]func(s *session.Session){
 			"with no session before":   func(*session.Session) {},
 			"with an anonymous one":    func(s *session.Session) { color.Set(s, "red") },
-			"with one of another user": func(s *session.Session) { s.SetUser("bob") },
+			"with one of another user": func(s *session.Session) { s.SignIn("bob") },
 		} {
 			v := newVisitor(t)
 			request(v, a, before)
 			res := request(v, a, func(s *session.Session) {
 				_, err := m.RevokeAll(background, "ann") // somebody else does
 				require.NoError(t, err)
-				s.SetUser("ann")
+				s.SignIn("ann")
 			})
 			require.Equal(t, http.StatusConflict, res.StatusCode, name)
 			require.Empty(t, res.Header["Set-Cookie"], name)
@@ -89,7 +89,7 @@ func TestOneMaySignInAgainAfterOnesOwnRevocation(t *testing.T) {
 			n, err := m.RevokeAll(r.Context(), "ann")
 			require.NoError(t, err)
 			require.Equal(t, 1, n)
-			s.SetUser("ann")
+			s.SignIn("ann")
 		})
 		require.Equal(t, http.StatusOK, res.StatusCode)
 		require.Equal(t, "ann", v.user(a))
@@ -128,7 +128,7 @@ func TestRevocationsByManyKeepTheLatest(t *testing.T) {
 		require.NoError(t, err)
 		_, err = m.RevokeAll(background, "ann")
 		require.NoError(t, err)
-		res := request(newVisitor(t), newApp(t, m), func(s *session.Session) { s.SetUser("ann") })
+		res := request(newVisitor(t), newApp(t, m), func(s *session.Session) { s.SignIn("ann") })
 		require.Equal(t, http.StatusConflict, res.StatusCode, "the later not-before was moved back")
 	})
 }
@@ -137,7 +137,7 @@ func TestSignInWhoseMarkerCannotBeReadLeavesNothing(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	store.fail("Load", errors.New("down"))
-	res := request(v, a, func(s *session.Session) { s.SetUser("ann") })
+	res := request(v, a, func(s *session.Session) { s.SignIn("ann") })
 	store.fail("Load", nil)
 	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
 	require.Empty(t, res.Header["Set-Cookie"])
@@ -185,7 +185,7 @@ func TestRevokeOthersByALateTwin(t *testing.T) {
 		res := ask(t, a, old, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 			_, err := s.RevokeOthers(r.Context())
 			require.ErrorIs(t, err, session.ErrSuperseded)
-			s.SetUser("ann")
+			s.SignIn("ann")
 			_, err = s.RevokeOthers(r.Context())
 			require.NoError(t, err)
 		})
@@ -204,7 +204,7 @@ func TestARevokedSignInTakesItsRecordBack(t *testing.T) {
 		return request(newVisitor(t), a, func(s *session.Session) {
 			_, err := m.RevokeAll(background, "ann")
 			require.NoError(t, err)
-			s.SetUser("ann")
+			s.SignIn("ann")
 		}).StatusCode
 	}
 	require.Equal(t, 409, signIn())
@@ -225,7 +225,7 @@ func TestMaxPerUserOfSignInsAtOnce(t *testing.T) {
 		a := newApp(t, m)
 		one, two := newVisitor(t), newVisitor(t)
 		done := make(chan answer)
-		signIn := func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SetUser("ann") }
+		signIn := func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignIn("ann") }
 		for _, v := range []*visitor{one, two} {
 			go func() { done <- v.try(a, signIn) }()
 		}
@@ -263,7 +263,7 @@ func TestMaxPerUserSparesWhoSignsInAgain(t *testing.T) {
 	signIn := func(m *session.Manager, cookies ...*http.Cookie) *http.Cookie {
 		now.advance(time.Millisecond)
 		s := must(m.Load(background, cookies))
-		s.SetUser("ann")
+		s.SignIn("ann")
 		require.NoError(t, s.Save(background))
 		return s.Cookie()
 	}

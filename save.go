@@ -61,25 +61,27 @@ func (s *Session) store(ctx context.Context) error {
 
 // writeRecord does to the record what is pending and returns it with its token.
 func (s *Session) writeRecord(ctx context.Context) (*Record, token, error) {
-	rec := s.target()
-	switch {
-	case s.standing == unsettled && !s.pend.detached && s.pend.user == s.rec.User && s.pend.limits == nil:
-		return s.save(ctx, s.rec) // its other steps are missing only
-	case s.replaced() && !s.pend.detached && s.pend.user != "", rec != nil && s.pend.renew:
-		rec, t, err := s.renew(ctx)
-		if s.pend.user == "" || !errors.Is(err, ErrNotFound) {
-			return rec, t, err
-		}
-		// The credentials have been checked, so a session that ended
-		// meanwhile is no reason to refuse the user a new one.
-		s.forget()
-		return s.insert(ctx)
+	var rec *Record
+	var t token
+	var err error
+	p := &s.pend
+	switch target := s.target(); {
+	case s.standing == unsettled && !p.detached && p.user == s.rec.User && p.limits == nil:
+		rec, t, err = s.save(ctx, s.rec) // only the other steps of the sign-in are missing
+	case s.replaced() && !p.detached && p.user != "", target != nil && p.renew:
+		rec, t, err = s.renew(ctx)
 	case s.creates():
 		return s.insert(ctx)
-	case rec != nil:
-		return s.save(ctx, rec)
+	case target != nil:
+		return s.save(ctx, target)
 	}
-	return nil, token{}, nil
+	if p.user == "" || !errors.Is(err, ErrNotFound) {
+		return rec, t, err
+	}
+	// The credentials have been checked, so a session that ended meanwhile is no
+	// reason to refuse the user a new one.
+	s.forget()
+	return s.insert(ctx)
 }
 
 // forget leaves a record that has ended.

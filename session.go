@@ -98,13 +98,13 @@ func (s *Session) Info() Info {
 	return info
 }
 
-// SetUser signs a user in, whose credentials have just been checked: the
+// SignIn signs a user in, whose credentials have just been checked: the
 // session gets a new token, so that one planted before is worth nothing
 // (session fixation), and the configured limits. An anonymous session and one
 // of the same user keep their data. In place of another user's session a new
 // one begins, without its data and without what this request set before.
-func (s *Session) SetUser(user string) {
-	s.change("SetUser", nil, func(p *pending) error {
+func (s *Session) SignIn(user string) {
+	s.change("SignIn", nil, func(p *pending) error {
 		if err := checkName("user", user); err != nil {
 			return err
 		}
@@ -152,10 +152,10 @@ func (s *Session) Clear() {
 	})
 }
 
-// Destroy ends the session: the record is deleted and the cookie taken back.
+// SignOut ends the session: the record is deleted and the cookie taken back.
 // It is how a user signs out. A later Set starts a new session.
-func (s *Session) Destroy() {
-	s.change("Destroy", nil, func(p *pending) error {
+func (s *Session) SignOut() {
+	s.change("SignOut", nil, func(p *pending) error {
 		s.detach()
 		p.destroy = true
 		return nil

@@ -23,8 +23,8 @@ func request(v *visitor, a *app, calls func(s *session.Session)) answer {
 func TestPendingStateWithinOneRequest(t *testing.T) {
 	long := func(s *session.Session) { s.SetTimeouts(time.Hour, 48*time.Hour) }
 	set := func(v string) func(*session.Session) { return func(s *session.Session) { color.Set(s, v) } }
-	user := func(u string) func(*session.Session) { return func(s *session.Session) { s.SetUser(u) } }
-	destroy := (*session.Session).Destroy
+	user := func(u string) func(*session.Session) { return func(s *session.Session) { s.SignIn(u) } }
+	destroy := (*session.Session).SignOut
 	update := func(s *session.Session) {
 		_, err := visits.Update(background, s, func(n int) int { return n + 1 })
 		if err != nil {
@@ -144,7 +144,7 @@ func TestReload(t *testing.T) {
 			require.Equal(t, "blue", color.GetOr(s, ""))
 		})
 		request(v, a, func(s *session.Session) {
-			request(v, a, (*session.Session).Destroy)
+			request(v, a, (*session.Session).SignOut)
 			require.ErrorIs(t, s.Reload(background), session.ErrNotFound)
 		})
 	})
@@ -220,7 +220,7 @@ func TestUpdateErrors(t *testing.T) {
 		request(v, a, func(s *session.Session) {
 			_, err := color.Update(background, s, func(string) string { return string(make([]byte, 2000)) })
 			require.ErrorIs(t, err, session.ErrTooLarge)
-			request(v, a, (*session.Session).Destroy)
+			request(v, a, (*session.Session).SignOut)
 			require.ErrorIs(t, add(s), session.ErrNotFound)
 		})
 		require.Equal(t, 0, sessions(t, store), "an Update brought a session back")
@@ -229,7 +229,7 @@ func TestUpdateErrors(t *testing.T) {
 		// second try, what came after it.
 		request(v, a, func(s *session.Session) { visits.Set(s, 1) })
 		request(v, a, func(s *session.Session) {
-			request(v, a, func(other *session.Session) { other.SetUser("ann"); visits.Set(other, 100) })
+			request(v, a, func(other *session.Session) { other.SignIn("ann"); visits.Set(other, 100) })
 			seen := 0
 			_, err := visits.Update(background, s, func(n int) int { seen = n; return n + 1 })
 			require.ErrorIs(t, err, session.ErrSuperseded)
@@ -253,7 +253,7 @@ func TestUpdatesBehindASilentStore(t *testing.T) {
 		for range 3 {
 			err := <-errs
 			require.Equal(t, 503, session.HTTPStatus(err), err)
-			require.ErrorContains(t, err, "did not answer within 50ms")
+			require.ErrorContains(t, err, "no reply within 50ms")
 			require.NotErrorIs(t, err, session.ErrConflict)
 		}
 	})
@@ -290,7 +290,7 @@ func TestLoadOutsideHTTP(t *testing.T) {
 		require.Nil(t, s.Cookie())
 		require.NoError(t, s.Save(background))
 		require.Zero(t, sessions(t, store))
-		s.SetUser("ann")
+		s.SignIn("ann")
 		require.NoError(t, s.Save(background))
 		cookie := s.Cookie()
 		require.NotNil(t, cookie)
@@ -298,7 +298,7 @@ func TestLoadOutsideHTTP(t *testing.T) {
 		again, err := m.Load(background, []*http.Cookie{cookie})
 		require.NoError(t, err)
 		require.Equal(t, "ann", again.User())
-		again.Destroy()
+		again.SignOut()
 		require.NoError(t, again.Save(background))
 		require.Equal(t, -1, again.Cookie().MaxAge)
 		require.ErrorIs(t, s.Save(background), nil, "nothing is pending, nothing is due")
@@ -312,7 +312,7 @@ func TestLoadID(t *testing.T) {
 		m := newManager(t, store)
 		a, v := newApp(t, m), newVisitor(t)
 		var id session.ID
-		request(v, a, func(s *session.Session) { s.SetUser("ann"); id = s.ID() })
+		request(v, a, func(s *session.Session) { s.SignIn("ann"); id = s.ID() })
 		s, err := m.LoadID(background, id)
 		require.NoError(t, err)
 		color.Set(s, "red")
@@ -321,7 +321,7 @@ func TestLoadID(t *testing.T) {
 		_, _, col := v.see(a)
 		require.Equal(t, "red", col)
 		for name, call := range map[string]func(){
-			"SetUser":     func() { s.SetUser("ann") },
+			"SignIn":      func() { s.SignIn("ann") },
 			"Renew":       s.Renew,
 			"SetTimeouts": func() { s.SetTimeouts(time.Hour, time.Hour) },
 		} {
@@ -331,7 +331,7 @@ func TestLoadID(t *testing.T) {
 			require.ErrorContains(t, err, "session_test.go:")
 			s.Discard()
 		}
-		s.Destroy()
+		s.SignOut()
 		require.NoError(t, s.Save(background))
 		require.Nil(t, s.Cookie())
 		require.Equal(t, "", v.user(a))
@@ -347,9 +347,9 @@ func TestFailedSaveKeepsTheChanges(t *testing.T) {
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) {
 		color.Set(s, "red")
-		s.SetUser("ann")
+		s.SignIn("ann")
 		store.fail("Insert", errors.New("down"))
-		require.ErrorContains(t, s.Save(background), "session: the store failed: down")
+		require.ErrorContains(t, s.Save(background), "session: store unavailable: down")
 		store.fail("Insert", nil)
 	})
 	user, _, col := v.see(a)

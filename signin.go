@@ -21,7 +21,7 @@ func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error 
 			s.forget()
 		}
 		if derr := s.m.deleteWithRetry(ctx, rec.ID); derr != nil {
-			return fmt.Errorf("%v; and its record is still there: %w", err, derr)
+			return fmt.Errorf("session: the record of a revoked sign-in is still stored: %w", derr)
 		}
 		return err
 	}
@@ -106,22 +106,22 @@ func (s *Session) superfluous(rec *Record) []ID {
 // sign-in and limits.
 func (s *Session) nextInfo(info Info) Info {
 	now := milli(s.m.now())
-	info.LastSeen = now
+	info.LastSeenAt = now
 	if s.pend.user != "" {
-		info.User, info.LoggedIn, info.IdleTimeout = s.pend.user, now, 0
+		info.User, info.SignedInAt, info.IdleTimeout = s.pend.user, now, 0
 	}
 	if s.pend.user != "" || info.Deadline.IsZero() {
 		info.ClientIP, info.UserAgent = s.m.describe(s.request)
 		info.Deadline = start(&info).Add(s.m.lifetime)
 	}
 	s.limit(&info)
-	info.Expires = s.m.expires(&info, now)
+	info.ExpiresAt = s.m.expires(&info, now)
 	return info
 }
 
 func (s *Session) limit(info *Info) {
 	if l := s.pend.limits; l != nil {
 		info.IdleTimeout, info.Deadline = l.idle, start(info).Add(l.lifetime)
-		info.Expires = s.m.expires(info, milli(s.m.now()))
+		info.ExpiresAt = s.m.expires(info, milli(s.m.now()))
 	}
 }

@@ -86,7 +86,7 @@ func op(name string) func(c call) bool { return func(c call) bool { return c.op 
 // readsMarker reports whether a call reads the revocations of ann.
 func readsMarker(c call) bool { return c.op == "Load" && c.id == session.MarkerID("ann") }
 
-func signIn(s *session.Session) { s.SetUser("ann") }
+func signIn(s *session.Session) { s.SignIn("ann") }
 
 // A request that was admitted with a stolen token and held open must not learn
 // the token that the owner got by signing in again.
@@ -94,7 +94,7 @@ func TestRenew_OnlyASignInJoins(t *testing.T) {
 	for name, late := range map[string]func(s *session.Session){
 		"renew":       (*session.Session).Renew,
 		"timeouts":    func(s *session.Session) { s.SetTimeouts(time.Hour, 2*time.Hour) },
-		"other user":  func(s *session.Session) { s.SetUser("bob") },
+		"other user":  func(s *session.Session) { s.SignIn("bob") },
 		"renew, save": func(s *session.Session) { s.Renew(); _ = s.Save(background) },
 	} {
 		for _, after := range []time.Duration{0, time.Hour} {
@@ -133,7 +133,7 @@ func TestSignIn_JoinsWithinTheGracePeriodOnly(t *testing.T) {
 			slow := bare(t).do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
 				v.login(a, "ann")
 				now.advance(after)
-				s.SetUser("ann")
+				s.SignIn("ann")
 			}, "Cookie", v.cookies(a))
 			require.Equal(t, status, slow.StatusCode, slow.body)
 			if status == 200 {
@@ -210,7 +210,7 @@ func TestSignIn_UnsettledTokenMeetsTheRevocation(t *testing.T) {
 					store.once(readsMarker, func(call) error { return errDown })
 					return u.do()
 				})
-				s.SetUser("ann")
+				s.SignIn("ann")
 			})
 			require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
 			store.set(nil)
@@ -256,7 +256,7 @@ func TestSignIn_RefusedActsForNobody(t *testing.T) {
 			a, v := newApp(t, m), newVisitor(t)
 			request(v, a, func(s *session.Session) { color.Set(s, "red") })
 			res := request(v, a, func(s *session.Session) {
-				s.SetUser("ann")
+				s.SignIn("ann")
 				store.once(readsMarker, func(u call) error { return c.hook(m, u) })
 				require.Error(t, s.Save(background))
 				s.Discard()
@@ -278,11 +278,11 @@ func TestSignIn_MayBeRepeatedInItsRequest(t *testing.T) {
 				a, v := newApp(t, newManager(t, store)), newVisitor(t)
 				request(v, a, func(s *session.Session) { color.Set(s, "red") })
 				res := request(v, a, func(s *session.Session) {
-					s.SetUser("ann")
+					s.SignIn("ann")
 					visits.Set(s, 1)
 					store.once(fails, func(call) error { return errDown })
 					require.Error(t, s.Save(background))
-					s.SetUser(other)
+					s.SignIn(other)
 				})
 				require.Equal(t, 200, res.StatusCode, res.body)
 				user, n, col := v.see(a)
@@ -303,10 +303,10 @@ func TestSignIn_SignOutAfterAFailedOne(t *testing.T) {
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) { color.Set(s, "red") })
 	res := request(v, a, func(s *session.Session) {
-		s.SetUser("ann")
+		s.SignIn("ann")
 		store.once(readsMarker, func(call) error { return errDown })
 		require.Error(t, s.Save(background))
-		s.Destroy()
+		s.SignOut()
 	})
 	require.Equal(t, 200, res.StatusCode, res.body)
 	require.Negative(t, res.setCookie(host).MaxAge)
@@ -325,7 +325,7 @@ func TestRevokeAll_ThenSignInInTheSameRequest(t *testing.T) {
 			n, err := m.RevokeAll(r.Context(), "ann")
 			require.NoError(t, err)
 			require.Equal(t, 2, n)
-			s.SetUser("ann")
+			s.SignIn("ann")
 			visits.Set(s, 1)
 		})
 		require.Equal(t, 200, res.StatusCode, res.body)
@@ -401,7 +401,7 @@ func TestRevokeAll_ByAReplicaWhoseClockIsAhead(t *testing.T) {
 			now.advance(time.Millisecond)
 			_, err := m.RevokeAll(background, "ann")
 			require.NoError(t, err)
-			s.SetUser("ann")
+			s.SignIn("ann")
 		})
 		require.Equal(t, http.StatusConflict, res.StatusCode)
 		now.advance(time.Millisecond)
@@ -417,7 +417,7 @@ func TestExpired(t *testing.T) {
 		m := newManager(t, store, session.WithIdleTimeout(time.Hour), session.WithObserver(func(_ ctxT, e session.Event) {
 			mu.Lock()
 			defer mu.Unlock()
-			if e.Name == "expired" {
+			if e.Kind == session.EventExpired {
 				events = append(events, e)
 			}
 		}))
@@ -436,13 +436,13 @@ func TestExpired(t *testing.T) {
 		now.advance(time.Hour)
 		require.True(t, expired(v))
 		mu.Lock()
-		require.Equal(t, []session.Event{{Name: "expired", ID: id, User: "ann"}}, events)
+		require.Equal(t, []session.Event{{Kind: session.EventExpired, ID: id, User: "ann"}}, events)
 		mu.Unlock()
 		require.NoError(t, store.Delete(background, id))
 		require.True(t, expired(v), "removed by the database")
 		v.login(a, "ann")
 		require.False(t, expired(v), "another session has begun")
-		request(v, a, (*session.Session).Destroy)
+		request(v, a, (*session.Session).SignOut)
 		require.False(t, expired(v), "signed out here")
 	})
 }
@@ -452,7 +452,7 @@ func TestLifetimesBeyondThatOfACookie(t *testing.T) {
 	require.ErrorContains(t, err, "WithLifetime(9624h0m0s): want 1s to 9600h0m0s")
 	a, v := newApp(t, newManager(t, memstore.New(), session.WithLifetime(400*24*time.Hour))), newVisitor(t)
 	res := request(v, a, func(s *session.Session) {
-		s.SetUser("ann")
+		s.SignIn("ann")
 		s.SetTimeouts(time.Hour, 401*24*time.Hour)
 	})
 	require.Equal(t, http.StatusInternalServerError, res.StatusCode)

@@ -29,9 +29,9 @@ func TestIdleTimeoutToTheMillisecond(t *testing.T) {
 		start func(s *session.Session)
 		idle  time.Duration
 	}{
-		"default":   {nil, func(s *session.Session) { s.SetUser("ann") }, 14 * day},
+		"default":   {nil, func(s *session.Session) { s.SignIn("ann") }, 14 * day},
 		"anonymous": {[]session.Option{session.WithAnonymousIdleTimeout(time.Hour)}, func(s *session.Session) { visits.Set(s, 1) }, time.Hour},
-		"own":       {nil, func(s *session.Session) { s.SetUser("ann"); s.SetTimeouts(90*time.Second, day) }, 90 * time.Second},
+		"own":       {nil, func(s *session.Session) { s.SignIn("ann"); s.SetTimeouts(90*time.Second, day) }, 90 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachStore(t, func(t *testing.T, store session.Store) {
@@ -83,7 +83,7 @@ func TestLoweringALimitByADeployWorks(t *testing.T) {
 	v := newVisitor(t)
 	v.login(a, "ann")
 	own := newVisitor(t)
-	request(own, a, func(s *session.Session) { s.SetUser("own"); s.SetTimeouts(10*day, 20*day) })
+	request(own, a, func(s *session.Session) { s.SignIn("own"); s.SetTimeouts(10*day, 20*day) })
 	now.advance(2 * time.Hour)
 	for _, c := range []struct {
 		opts []session.Option
@@ -119,7 +119,7 @@ func TestTouchIntervals(t *testing.T) {
 			}
 			touches := 0
 			a, now := clocked(t, memstore.New(), append(opts, session.WithObserver(func(_ ctxT, e session.Event) {
-				if e.Name == "update" {
+				if e.Kind == session.EventUpdate {
 					touches++
 				}
 			}))...)
@@ -129,7 +129,7 @@ func TestTouchIntervals(t *testing.T) {
 				interval = min(c.idle/10, time.Hour)
 			}
 			request(v, a, func(s *session.Session) {
-				s.SetUser("ann")
+				s.SignIn("ann")
 				if c.own > 0 {
 					s.SetTimeouts(c.own, 29*day)
 					idle, interval = c.own, c.own/10
@@ -146,7 +146,7 @@ func TestTouchIntervals(t *testing.T) {
 				require.Equal(t, "ann", v.user(a))
 			}
 			request(v, a, func(s *session.Session) {
-				s.SetUser("ann")
+				s.SignIn("ann")
 				if c.own > 0 {
 					s.SetTimeouts(c.own, 29*day)
 				}
@@ -269,7 +269,7 @@ func TestAJobIsNoActivity(t *testing.T) {
 	a, now := clocked(t, memstore.New(), session.WithIdleTimeout(time.Minute))
 	v := newVisitor(t)
 	var id session.ID
-	request(v, a, func(s *session.Session) { s.SetUser("ann"); id = s.ID() })
+	request(v, a, func(s *session.Session) { s.SignIn("ann"); id = s.ID() })
 	now.advance(50 * time.Second)
 	s, err := a.m.LoadID(background, id)
 	require.NoError(t, err)

@@ -85,7 +85,7 @@ func TestStoreTimeoutOfEveryWait(t *testing.T) {
 				m := newManager(t, waitingStore{wait: wait}, session.WithStoreTimeout(5*time.Second))
 				began := time.Now()
 				_, err := m.LoadID(background, session.ID{1})
-				require.ErrorContains(t, err, "did not answer within 5s")
+				require.ErrorContains(t, err, "no reply within 5s")
 				require.InDelta(t, 5*time.Second, time.Since(began), float64(poll))
 			})
 		})

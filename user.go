@@ -30,7 +30,7 @@ func (m *Manager) listLive(ctx context.Context, user string) ([]Info, error) {
 	}
 	now := m.now()
 	infos = slices.DeleteFunc(infos, func(i Info) bool { return !m.live(&i, now) })
-	slices.SortFunc(infos, func(a, b Info) int { return b.LastSeen.Compare(a.LastSeen) })
+	slices.SortFunc(infos, func(a, b Info) int { return b.LastSeenAt.Compare(a.LastSeenAt) })
 	return infos, nil
 }
 
@@ -62,7 +62,7 @@ func (m *Manager) enforceMaxPerUser(ctx context.Context, rec *Record) error {
 }
 
 func signedInBefore(i *Info, rec *Record) bool {
-	return cmp.Or(i.LoggedIn.Compare(rec.LoggedIn), bytes.Compare(i.ID[:], rec.ID[:])) < 0
+	return cmp.Or(i.SignedInAt.Compare(rec.SignedInAt), bytes.Compare(i.ID[:], rec.ID[:])) < 0
 }
 
 // endOldSession ends a session for a later sign-in, unless it has itself signed in
@@ -82,7 +82,7 @@ func (m *Manager) endOldSession(ctx context.Context, id ID, by *Record) error {
 		case !signedInBefore(&found.Info, by):
 			return nil
 		}
-		err = m.store.Update(ctx, id, &Change{If: Guard{Verifier: found.Verifier}, Verifier: nobody, Expires: found.Created})
+		err = m.store.Update(ctx, id, &Change{If: Guard{Verifier: found.Verifier}, Verifier: nobody, ExpiresAt: found.CreatedAt})
 		if err == nil {
 			return m.store.Delete(ctx, id)
 		}

@@ -12,7 +12,7 @@ import (
 // A handler's unit test needs no database and no set-up.
 func ExampleNewManager() {
 	login := func(w http.ResponseWriter, r *http.Request) {
-		session.FromContext(r.Context()).SetUser("ann")
+		session.FromContext(r.Context()).SignIn("ann")
 	}
 	hello := func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "hello %s", session.FromContext(r.Context()).User())

@@ -139,7 +139,7 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 // clone shares nothing with rec. Its Values are never nil.
 func clone(rec *session.Record) *session.Record {
 	c := *rec
-	for _, t := range []*time.Time{&c.Created, &c.LoggedIn, &c.LastSeen, &c.Expires, &c.Deadline, &c.Renewed} {
+	for _, t := range []*time.Time{&c.CreatedAt, &c.SignedInAt, &c.LastSeenAt, &c.ExpiresAt, &c.Deadline, &c.RenewedAt} {
 		*t = milli(*t)
 	}
 	c.Verifier = bytes.Clone(rec.Verifier)

@@ -49,7 +49,7 @@ func TestProgramsCannotUseIt(t *testing.T) {
 func TestTimesAreCutToMillisecondsInUTC(t *testing.T) {
 	s := memstore.New()
 	seen := time.Date(2026, 1, 2, 3, 4, 5, 678_999_999, time.FixedZone("", 3600))
-	rec := &session.Record{Info: session.Info{ID: session.ID{1}, LastSeen: seen}}
+	rec := &session.Record{Info: session.Info{ID: session.ID{1}, LastSeenAt: seen}}
 	if err := s.Insert(t.Context(), rec); err != nil {
 		t.Fatal(err)
 	}
@@ -57,8 +57,8 @@ func TestTimesAreCutToMillisecondsInUTC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := time.Date(2026, 1, 2, 2, 4, 5, 678_000_000, time.UTC); got.LastSeen != want {
-		t.Errorf("LastSeen = %v, want %v", got.LastSeen, want)
+	if want := time.Date(2026, 1, 2, 2, 4, 5, 678_000_000, time.UTC); got.LastSeenAt != want {
+		t.Errorf("LastSeenAt = %v, want %v", got.LastSeenAt, want)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // signed in:
 //
 //	r := memstore.WithSession(t, sessions, httptest.NewRequest("GET", "/cart", nil), func(s *session.Session) {
-//		s.SetUser("ann")
+//		s.SignIn("ann")
 //		cart.Set(s, items)
 //	})
 //	sessions.Wrap(handler).ServeHTTP(w, r)

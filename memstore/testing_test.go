@@ -20,7 +20,7 @@ func TestWithSession(t *testing.T) {
 		fmt.Fprint(w, s.User(), items.GetOr(s, nil))
 	}
 	r := memstore.WithSession(t, sessions, httptest.NewRequest("GET", "https://example.com/cart", nil), func(s *session.Session) {
-		s.SetUser("ann")
+		s.SignIn("ann")
 		items.Set(s, []string{"tea", "milk"})
 	})
 	w := httptest.NewRecorder()
@@ -37,7 +37,7 @@ func TestStore_Fail(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := memstore.WithSession(t, sessions, httptest.NewRequest("GET", "https://example.com/", nil), func(s *session.Session) {
-		s.SetUser("ann")
+		s.SignIn("ann")
 	})
 	status := func() int {
 		w := httptest.NewRecorder()

@@ -74,12 +74,12 @@ func encodeRecord(rec *session.Record) bson.Raw {
 	b = bsoncore.AppendInt32Element(b, fieldFormat, format)
 	b = appendBytes(b, fieldVerifier, rec.Verifier)
 	b = appendBytes(b, fieldSalt, rec.Salt)
-	b = appendTime(b, fieldRenewed, rec.Renewed)
+	b = appendTime(b, fieldRenewed, rec.RenewedAt)
 	b = appendText(b, fieldUser, rec.User)
-	b = appendTime(b, fieldLogin, rec.LoggedIn)
-	b = appendTime(b, fieldCreated, rec.Created)
-	b = appendTime(b, fieldSeen, rec.LastSeen)
-	b = appendTime(b, fieldExpires, rec.Expires)
+	b = appendTime(b, fieldLogin, rec.SignedInAt)
+	b = appendTime(b, fieldCreated, rec.CreatedAt)
+	b = appendTime(b, fieldSeen, rec.LastSeenAt)
+	b = appendTime(b, fieldExpires, rec.ExpiresAt)
 	b = appendTime(b, fieldDeadline, rec.Deadline)
 	if rec.IdleTimeout != 0 {
 		b = bsoncore.AppendInt64Element(b, fieldIdle, rec.IdleTimeout.Milliseconds())
@@ -122,11 +122,11 @@ func encodeChange(id session.ID, ch *session.Change) (filter, update bson.Raw) {
 func appendSet(b []byte, ch *session.Change) []byte {
 	b = appendBytes(b, fieldVerifier, ch.Verifier)
 	b = appendBytes(b, fieldSalt, ch.Salt)
-	b = appendTime(b, fieldRenewed, ch.Renewed)
+	b = appendTime(b, fieldRenewed, ch.RenewedAt)
 	b = appendText(b, fieldUser, ch.User)
-	b = appendTime(b, fieldLogin, ch.LoggedIn)
-	b = appendTime(b, fieldSeen, ch.LastSeen)
-	b = appendTime(b, fieldExpires, ch.Expires)
+	b = appendTime(b, fieldLogin, ch.SignedInAt)
+	b = appendTime(b, fieldSeen, ch.LastSeenAt)
+	b = appendTime(b, fieldExpires, ch.ExpiresAt)
 	b = appendTime(b, fieldDeadline, ch.Deadline)
 	if ch.IdleTimeout != nil && *ch.IdleTimeout != 0 {
 		b = bsoncore.AppendInt64Element(b, fieldIdle, ch.IdleTimeout.Milliseconds())
@@ -171,17 +171,17 @@ func decodeRecord(id session.ID, raw bson.Raw) *session.Record {
 		case fieldSalt:
 			rec.Salt = binary(v)
 		case fieldRenewed:
-			rec.Renewed = date(v)
+			rec.RenewedAt = date(v)
 		case fieldUser:
 			rec.User, _ = v.StringValueOK()
 		case fieldLogin:
-			rec.LoggedIn = date(v)
+			rec.SignedInAt = date(v)
 		case fieldCreated:
-			rec.Created = date(v)
+			rec.CreatedAt = date(v)
 		case fieldSeen:
-			rec.LastSeen = date(v)
+			rec.LastSeenAt = date(v)
 		case fieldExpires:
-			rec.Expires = date(v)
+			rec.ExpiresAt = date(v)
 		case fieldDeadline:
 			rec.Deadline = date(v)
 		case fieldIdle:

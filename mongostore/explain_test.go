@@ -24,7 +24,7 @@ func TestQueriesUseTheIndexes(t *testing.T) {
 	signIn := func(user string, cookies ...*http.Cookie) *session.Session {
 		s, err := sessions.Load(background, cookies)
 		require.NoError(t, err)
-		s.SetUser(user)
+		s.SignIn(user)
 		session.Key[string]("color").Set(s, "red")
 		require.NoError(t, s.Save(background))
 		return s

@@ -17,10 +17,10 @@ func FuzzRecord(f *testing.F) {
 	now := time.UnixMilli(1_800_000_000_000).UTC()
 	full := encodeRecord(&session.Record{
 		Info: session.Info{
-			ID: session.ID{1}, User: "ann", Created: now, LoggedIn: now, LastSeen: now, Expires: now, Deadline: now,
+			ID: session.ID{1}, User: "ann", CreatedAt: now, SignedInAt: now, LastSeenAt: now, ExpiresAt: now, Deadline: now,
 			IdleTimeout: time.Hour, ClientIP: "::1", UserAgent: "x",
 		},
-		Verifier: []byte{1}, Salt: []byte{2}, Renewed: now,
+		Verifier: []byte{1}, Salt: []byte{2}, RenewedAt: now,
 		Values: map[string]session.Value{"a.b": {Data: []byte("1"), Version: 1}, "raw": {Data: []byte{0xff}, Version: 2}},
 	})
 	odd, _ := bson.Marshal(bson.D{
@@ -37,7 +37,7 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		rec := decodeRecord(session.ID{9}, raw)
 		again := decodeRecord(rec.ID, encodeRecord(rec))
-		if again.User != rec.User || !again.Expires.Equal(rec.Expires) || !bytes.Equal(again.Verifier, rec.Verifier) || again.IdleTimeout != rec.IdleTimeout {
+		if again.User != rec.User || !again.ExpiresAt.Equal(rec.ExpiresAt) || !bytes.Equal(again.Verifier, rec.Verifier) || again.IdleTimeout != rec.IdleTimeout {
 			t.Fatalf("%+v\nwas read again as\n%+v", rec, again)
 		}
 		for name, v := range rec.Values {

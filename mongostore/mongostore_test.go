@@ -225,7 +225,7 @@ func TestDocument(t *testing.T) {
 	store := open(t, coll)
 	now := time.Now().Truncate(time.Millisecond)
 	rec := &session.Record{
-		Info:     session.Info{ID: session.ID{1, 2}, User: "ann", Created: now, LoggedIn: now, LastSeen: now, Expires: now, Deadline: now},
+		Info:     session.Info{ID: session.ID{1, 2}, User: "ann", CreatedAt: now, SignedInAt: now, LastSeenAt: now, ExpiresAt: now, Deadline: now},
 		Verifier: []byte{1, 2, 3},
 		Values:   map[string]session.Value{"a.b": {Data: []byte(`{"x":1}`), Version: 7}, "raw": {Data: []byte{0xff, 0}, Version: 8}},
 	}
@@ -267,7 +267,7 @@ func TestRecordsOfOthers(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "ann", rec.User)
 	require.Nil(t, rec.Verifier)
-	require.Zero(t, rec.Expires)
+	require.Zero(t, rec.ExpiresAt)
 	require.Equal(t, map[string]session.Value{
 		"good":   {Data: []byte("1"), Version: 5},
 		"number": {Version: 6},
@@ -379,7 +379,7 @@ func TestSweep(t *testing.T) {
 	insert := func(count int, expires time.Time) {
 		for range count {
 			n++
-			require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: session.ID{n}, Expires: expires}}))
+			require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: session.ID{n}, ExpiresAt: expires}}))
 		}
 	}
 	insert(long, now.Add(-11*time.Minute))

@@ -44,25 +44,25 @@ func (t *trial) record() *session.Record {
 		Info: session.Info{
 			ID:          t.id(),
 			User:        t.user(),
-			Created:     t.now.Add(-5 * time.Hour),
-			LoggedIn:    t.now.Add(-4 * time.Hour),
-			LastSeen:    t.now.Add(-2 * time.Hour),
-			Expires:     t.now.Add(24 * time.Hour),
+			CreatedAt:   t.now.Add(-5 * time.Hour),
+			SignedInAt:  t.now.Add(-4 * time.Hour),
+			LastSeenAt:  t.now.Add(-2 * time.Hour),
+			ExpiresAt:   t.now.Add(24 * time.Hour),
 			Deadline:    t.now.Add(48 * time.Hour),
 			IdleTimeout: 26 * time.Hour,
 			ClientIP:    "2001:db8::1",
 			UserAgent:   "Browser/1.0 (Ünïcode; \"quoted\")",
 		},
-		Verifier: randomBytes(32),
-		Salt:     randomBytes(16),
-		Renewed:  t.now.Add(-3 * time.Hour),
-		Values:   map[string]session.Value{"cart": t.value("[1,2]"), "theme": t.value(`"dark"`)},
+		Verifier:  randomBytes(32),
+		Salt:      randomBytes(16),
+		RenewedAt: t.now.Add(-3 * time.Hour),
+		Values:    map[string]session.Value{"cart": t.value("[1,2]"), "theme": t.value(`"dark"`)},
 	}
 }
 
 // bare returns a record with an ID, a time when it expires, and values.
 func (t *trial) bare(values map[string]session.Value) *session.Record {
-	return &session.Record{Info: session.Info{ID: t.id(), Expires: t.now.Add(24 * time.Hour)}, Values: values}
+	return &session.Record{Info: session.Info{ID: t.id(), ExpiresAt: t.now.Add(24 * time.Hour)}, Values: values}
 }
 
 // change returns a Change of [trial.record] with no field zero but If, Unset
@@ -74,10 +74,10 @@ func (t *trial) change() *session.Change {
 		User:        t.user(),
 		Verifier:    randomBytes(32),
 		Salt:        randomBytes(16),
-		Renewed:     t.now.Add(-30 * time.Minute),
-		LoggedIn:    t.now.Add(-20 * time.Minute),
-		LastSeen:    t.now.Add(-10 * time.Minute),
-		Expires:     t.now.Add(7 * time.Hour),
+		RenewedAt:   t.now.Add(-30 * time.Minute),
+		SignedInAt:  t.now.Add(-20 * time.Minute),
+		LastSeenAt:  t.now.Add(-10 * time.Minute),
+		ExpiresAt:   t.now.Add(7 * time.Hour),
 		Deadline:    t.now.Add(72 * time.Hour),
 		IdleTimeout: &idle,
 		ClientIP:    "192.0.2.7",

@@ -33,22 +33,22 @@ func guardVerifier(t *trial) {
 
 func guardSeenBefore(t *trial) {
 	rec := t.record()
-	rec.LastSeen = t.now.Add(-time.Hour + 123*time.Millisecond)
+	rec.LastSeenAt = t.now.Add(-time.Hour + 123*time.Millisecond)
 	t.insert(rec)
-	t.seenBefore(rec.ID, rec.LastSeen)
-	later := rec.LastSeen.Add(time.Minute)
-	t.update(rec.ID, &session.Change{LastSeen: later})
+	t.seenBefore(rec.ID, rec.LastSeenAt)
+	later := rec.LastSeenAt.Add(time.Minute)
+	t.update(rec.ID, &session.Change{LastSeenAt: later})
 	t.seenBefore(rec.ID, later)
 }
 
 func (t *trial) seenBefore(id session.ID, seen time.Time) {
 	t.Helper()
-	t.refused(id, session.Guard{SeenBefore: seen}, "SeenBefore equal to LastSeen")
-	t.refused(id, session.Guard{SeenBefore: seen.In(time.FixedZone("", 3600))}, "SeenBefore equal to LastSeen, in another zone")
-	t.refused(id, session.Guard{SeenBefore: seen.Add(-time.Millisecond)}, "SeenBefore a millisecond before LastSeen")
-	t.refused(id, session.Guard{SeenBefore: seen.Add(-time.Hour)}, "SeenBefore an hour before LastSeen")
-	t.holds(id, session.Guard{SeenBefore: seen.Add(time.Millisecond)}, "SeenBefore a millisecond after LastSeen")
-	t.holds(id, session.Guard{SeenBefore: seen.Add(time.Hour)}, "SeenBefore an hour after LastSeen")
+	t.refused(id, session.Guard{SeenBefore: seen}, "SeenBefore equal to LastSeenAt")
+	t.refused(id, session.Guard{SeenBefore: seen.In(time.FixedZone("", 3600))}, "SeenBefore equal to LastSeenAt, in another zone")
+	t.refused(id, session.Guard{SeenBefore: seen.Add(-time.Millisecond)}, "SeenBefore a millisecond before LastSeenAt")
+	t.refused(id, session.Guard{SeenBefore: seen.Add(-time.Hour)}, "SeenBefore an hour before LastSeenAt")
+	t.holds(id, session.Guard{SeenBefore: seen.Add(time.Millisecond)}, "SeenBefore a millisecond after LastSeenAt")
+	t.holds(id, session.Guard{SeenBefore: seen.Add(time.Hour)}, "SeenBefore an hour after LastSeenAt")
 }
 
 func guardVersions(t *trial) {
@@ -91,14 +91,14 @@ func guardAll(t *trial) {
 	all := func() session.Guard {
 		return session.Guard{
 			Verifier:   rec.Verifier,
-			SeenBefore: rec.LastSeen.Add(time.Hour),
+			SeenBefore: rec.LastSeenAt.Add(time.Hour),
 			Versions:   map[string]int64{"cart": cart, "absent": 0},
 		}
 	}
 	t.holds(rec.ID, all(), "all of them")
 	for what, spoil := range map[string]func(*session.Guard){
 		"all but Verifier":              func(g *session.Guard) { g.Verifier = randomBytes(32) },
-		"all but SeenBefore":            func(g *session.Guard) { g.SeenBefore = rec.LastSeen },
+		"all but SeenBefore":            func(g *session.Guard) { g.SeenBefore = rec.LastSeenAt },
 		"all but a version":             func(g *session.Guard) { g.Versions["cart"]++ },
 		"all but a key that is absent":  func(g *session.Guard) { g.Versions["theme"] = 0 },
 		"all but a key that is present": func(g *session.Guard) { g.Versions["absent"] = cart },
@@ -113,7 +113,7 @@ func guardNothing(t *trial) {
 	rec := t.inserted()
 	for what, g := range map[string]session.Guard{
 		"another verifier":    {Verifier: randomBytes(32)},
-		"seen since":          {SeenBefore: rec.LastSeen},
+		"seen since":          {SeenBefore: rec.LastSeenAt},
 		"another version":     versions("cart", 1),
 		"a key that is there": versions("cart", 0),
 		"one version of two":  {Versions: map[string]int64{"cart": rec.Values["cart"].Version, "theme": 1}},

@@ -31,7 +31,7 @@ func (t *trial) listed(user string, want ...*session.Record) {
 func listFields(t *trial) {
 	one, two, other := t.record(), t.record(), t.record()
 	two.User = one.User
-	two.LoggedIn, two.IdleTimeout, two.ClientIP, two.UserAgent = other.LoggedIn, 0, "", ""
+	two.SignedInAt, two.IdleTimeout, two.ClientIP, two.UserAgent = other.SignedInAt, 0, "", ""
 	for _, rec := range []*session.Record{one, two, other} {
 		t.insert(rec)
 	}
@@ -67,7 +67,7 @@ func listExactly(t *trial) {
 func listAnonymous(t *trial) {
 	rec := t.bare(map[string]session.Value{"cart": t.value("[]")})
 	t.insert(rec)
-	t.update(rec.ID, &session.Change{LastSeen: t.now})
+	t.update(rec.ID, &session.Change{LastSeenAt: t.now})
 	for _, user := range []string{"", t.user()} {
 		for _, info := range t.list(user) {
 			if info.ID == rec.ID {

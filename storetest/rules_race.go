@@ -42,7 +42,7 @@ func raceVerifier(t *trial) {
 // raceSeenBefore: thirty requests of one page must write one touch.
 func raceSeenBefore(t *trial) {
 	t.race(func(rec *session.Record) session.Guard {
-		return session.Guard{SeenBefore: rec.LastSeen.Add(time.Second)}
+		return session.Guard{SeenBefore: rec.LastSeenAt.Add(time.Second)}
 	})
 }
 
@@ -56,7 +56,7 @@ func (t *trial) race(guard func(*session.Record) session.Guard) {
 		for i := range changes {
 			changes[i] = t.change()
 			changes[i].If = g
-			changes[i].LastSeen = t.now.Add(time.Duration(1+round*writers+i) * time.Minute)
+			changes[i].LastSeenAt = t.now.Add(time.Duration(1+round*writers+i) * time.Minute)
 		}
 		errs := atOnce(writers, func(i int) error { return t.store.Update(t.Context(), rec.ID, changes[i]) })
 		rec = changed(rec, changes[t.winner(errs)])
@@ -105,7 +105,7 @@ func raceKeys(t *trial) {
 	want := clone(rec)
 	changes := []*session.Change{
 		{User: t.user()},
-		{LastSeen: t.now.Add(time.Minute), Expires: t.now.Add(25 * time.Hour)},
+		{LastSeenAt: t.now.Add(time.Minute), ExpiresAt: t.now.Add(25 * time.Hour)},
 		{Unset: []string{"theme"}},
 	}
 	for i := range writers {
@@ -170,7 +170,7 @@ func raceDelete(t *trial) {
 			case 2:
 				err = t.store.Update(t.Context(), rec.ID, plain)
 			case 3:
-				err = t.store.Update(t.Context(), rec.ID, &session.Change{LastSeen: t.now, Replace: true})
+				err = t.store.Update(t.Context(), rec.ID, &session.Change{LastSeenAt: t.now, Replace: true})
 			}
 			if errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrConflict) {
 				return nil

@@ -40,8 +40,8 @@ func times(t *trial) {
 	zone := time.FixedZone("", -(3*60+30)*60)
 	rec, ch := t.record(), &session.Change{}
 	for i, at := range []*time.Time{
-		&rec.Created, &rec.LoggedIn, &rec.LastSeen, &rec.Expires, &rec.Deadline, &rec.Renewed,
-		&ch.LoggedIn, &ch.LastSeen, &ch.Expires, &ch.Deadline, &ch.Renewed,
+		&rec.CreatedAt, &rec.SignedInAt, &rec.LastSeenAt, &rec.ExpiresAt, &rec.Deadline, &rec.RenewedAt,
+		&ch.SignedInAt, &ch.LastSeenAt, &ch.ExpiresAt, &ch.Deadline, &ch.RenewedAt,
 	} {
 		*at = t.now.Add(time.Duration(i+1) * (time.Hour + 91*time.Millisecond)).In(zone)
 	}
@@ -51,9 +51,9 @@ func times(t *trial) {
 	t.stored(changed(rec, ch), "Update")
 
 	rec = t.record()
-	rec.LastSeen = rec.LastSeen.Add(time.Millisecond - 1)
+	rec.LastSeenAt = rec.LastSeenAt.Add(time.Millisecond - 1)
 	t.insert(rec)
-	if off := t.load(rec.ID).LastSeen.Sub(rec.LastSeen).Abs(); off >= time.Millisecond {
+	if off := t.load(rec.ID).LastSeenAt.Sub(rec.LastSeenAt).Abs(); off >= time.Millisecond {
 		t.Fatalf("a time within a millisecond came back %v off, want less than 1ms", off)
 	}
 }
@@ -115,12 +115,12 @@ func scribble(rec *session.Record) {
 		delete(rec.Values, "theme")
 		rec.Values["scribbled"] = session.Value{Data: []byte("x"), Version: 1}
 	}
-	rec.User, rec.LastSeen = "scribbled", time.Time{}
+	rec.User, rec.LastSeenAt = "scribbled", time.Time{}
 }
 
 func expired(t *trial) {
 	old := t.record()
-	old.Expires = t.now.Add(-time.Hour)
+	old.ExpiresAt = t.now.Add(-time.Hour)
 	t.insert(old)
 	if rec, err := t.store.Load(t.Context(), old.ID); err == nil && rec != nil {
 		t.stored(old, "Insert of an expired record")
@@ -129,11 +129,11 @@ func expired(t *trial) {
 	}
 
 	live := t.record()
-	live.Expires = t.now.Add(time.Minute)
+	live.ExpiresAt = t.now.Add(time.Minute)
 	t.insert(live)
 	t.stored(live, "Insert of a record that has a minute left")
-	live.Expires = t.now.Add(time.Hour)
-	t.update(live.ID, &session.Change{Expires: live.Expires})
+	live.ExpiresAt = t.now.Add(time.Hour)
+	t.update(live.ID, &session.Change{ExpiresAt: live.ExpiresAt})
 	t.stored(live, "an Update that extends it")
 }
 

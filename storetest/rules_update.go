@@ -13,7 +13,7 @@ func updateMissing(t *trial) {
 	for what, id := range map[string]session.ID{"missing": t.id(), "deleted": deleted.ID} {
 		for _, ch := range []*session.Change{
 			t.change(),
-			{LastSeen: t.now},
+			{LastSeenAt: t.now},
 			{Set: map[string]session.Value{"cart": t.value("[]")}},
 			{Set: map[string]session.Value{"cart": t.value("[]")}, Replace: true},
 			{Unset: []string{"cart"}},
@@ -66,10 +66,10 @@ func updateEach(t *trial) {
 		"User":        {User: full.User},
 		"Verifier":    {Verifier: full.Verifier},
 		"Salt":        {Salt: full.Salt},
-		"Renewed":     {Renewed: full.Renewed},
-		"LoggedIn":    {LoggedIn: full.LoggedIn},
-		"LastSeen":    {LastSeen: full.LastSeen},
-		"Expires":     {Expires: full.Expires},
+		"RenewedAt":   {RenewedAt: full.RenewedAt},
+		"SignedInAt":  {SignedInAt: full.SignedInAt},
+		"LastSeenAt":  {LastSeenAt: full.LastSeenAt},
+		"ExpiresAt":   {ExpiresAt: full.ExpiresAt},
 		"Deadline":    {Deadline: full.Deadline},
 		"IdleTimeout": {IdleTimeout: full.IdleTimeout},
 		"ClientIP":    {ClientIP: full.ClientIP},
@@ -141,7 +141,7 @@ func replaceData(t *trial) {
 	rec := t.inserted()
 	for _, ch := range []*session.Change{
 		{Replace: true, Set: map[string]session.Value{"cart": t.value("[9]"), "new": t.value("1")}},
-		{Replace: true, Set: map[string]session.Value{"other": t.value("2")}, LastSeen: t.now},
+		{Replace: true, Set: map[string]session.Value{"other": t.value("2")}, LastSeenAt: t.now},
 		{Replace: true},
 		{Replace: true},
 		{Replace: true, Set: map[string]session.Value{"last": t.value("3")}},

@@ -79,7 +79,7 @@ func contract() []rule {
 		{"Replace makes Set the whole data", replaceData},
 
 		{"the Verifier guard demands the record's verifier", guardVerifier},
-		{"the SeenBefore guard demands a LastSeen strictly earlier", guardSeenBefore},
+		{"the SeenBefore guard demands a LastSeenAt strictly earlier", guardSeenBefore},
 		{"the Versions guard demands the key's version", guardVersions},
 		{"version 0 in a guard demands that the key is absent", guardAbsent},
 		{"all guards of a Change must hold", guardAll},

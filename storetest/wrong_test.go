@@ -29,8 +29,8 @@ var wrongStores = []wrong{
 	}, "Load returns every field that Insert was given", many},
 	{"dates no expiry to 1970", func() session.Store {
 		return bent{Store: memstore.New(), load: func(r *session.Record) {
-			if r.Expires.IsZero() {
-				r.Expires = time.Unix(0, 0)
+			if r.ExpiresAt.IsZero() {
+				r.ExpiresAt = time.Unix(0, 0)
 			}
 		}}
 	}, "fields that are zero stay zero", nil},
@@ -91,7 +91,7 @@ var wrongStores = []wrong{
 		"of many writers that guard one verifier one wins",
 	}},
 	{"compares the beginning of the verifier", func() session.Store { return verifierPrefix{memstore.New()} }, "the Verifier guard demands the record's verifier", nil},
-	{"ignores the SeenBefore guard", changing(func(ch *session.Change) { ch.If.SeenBefore = time.Time{} }), "the SeenBefore guard demands a LastSeen strictly earlier", []string{
+	{"ignores the SeenBefore guard", changing(func(ch *session.Change) { ch.If.SeenBefore = time.Time{} }), "the SeenBefore guard demands a LastSeenAt strictly earlier", []string{
 		"all guards of a Change must hold",
 		"a guard that does not hold changes nothing",
 		"of many touches with one SeenBefore one wins",
@@ -100,7 +100,7 @@ var wrongStores = []wrong{
 		if !ch.If.SeenBefore.IsZero() {
 			ch.If.SeenBefore = ch.If.SeenBefore.Add(time.Millisecond)
 		}
-	}), "the SeenBefore guard demands a LastSeen strictly earlier", []string{
+	}), "the SeenBefore guard demands a LastSeenAt strictly earlier", []string{
 		"all guards of a Change must hold",
 		"a guard that does not hold changes nothing",
 	}},

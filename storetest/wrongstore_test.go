@@ -44,7 +44,7 @@ func (s bent) Load(ctx context.Context, id session.ID) (*session.Record, error) 
 
 func eachTime(f func(time.Time) time.Time) func(*session.Record) {
 	return func(r *session.Record) {
-		for _, at := range []*time.Time{&r.Created, &r.LoggedIn, &r.LastSeen, &r.Expires, &r.Deadline, &r.Renewed} {
+		for _, at := range []*time.Time{&r.CreatedAt, &r.SignedInAt, &r.LastSeenAt, &r.ExpiresAt, &r.Deadline, &r.RenewedAt} {
 			*at = f(*at)
 		}
 	}
@@ -206,7 +206,7 @@ type loadJudges struct{ session.Store }
 
 func (s loadJudges) Load(ctx context.Context, id session.ID) (*session.Record, error) {
 	rec, err := s.Store.Load(ctx, id)
-	if err == nil && !rec.Expires.IsZero() && rec.Expires.Before(time.Now()) {
+	if err == nil && !rec.ExpiresAt.IsZero() && rec.ExpiresAt.Before(time.Now()) {
 		return nil, errors.New("expired")
 	}
 	return rec, err

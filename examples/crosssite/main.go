@@ -85,7 +85,7 @@ func me(w http.ResponseWriter, r *http.Request) {
 }
 
 func login(w http.ResponseWriter, r *http.Request) {
-	session.FromContext(r.Context()).SetUser("ann") // after your own check of the credentials
+	session.FromContext(r.Context()).SignIn("ann") // after your own check of the credentials
 }
 
 func visit(w http.ResponseWriter, r *http.Request) {
@@ -98,5 +98,5 @@ func visit(w http.ResponseWriter, r *http.Request) {
 }
 
 func logout(w http.ResponseWriter, r *http.Request) {
-	session.FromContext(r.Context()).Destroy()
+	session.FromContext(r.Context()).SignOut()
 }

@@ -90,7 +90,7 @@ func ends(i session.Info) string {
 	}
 	const day = "2 January"
 	return fmt.Sprintf("The session ends if you stay away until %s, and on %s in any case.",
-		i.Expires.Local().Format(day), i.Deadline.Local().Format(day))
+		i.ExpiresAt.Local().Format(day), i.Deadline.Local().Format(day))
 }
 
 // device is one session of the user, for people.
@@ -104,7 +104,7 @@ func devices(infos []session.Info, this session.ID, now time.Time) []device {
 	for _, i := range infos {
 		ds = append(ds, device{
 			ID: i.ID.String(), Client: client(i.UserAgent), IP: i.ClientIP,
-			Seen: ago(now.Sub(i.LastSeen)), This: i.ID == this,
+			Seen: ago(now.Sub(i.LastSeenAt)), This: i.ID == this,
 		})
 	}
 	return ds

@@ -128,12 +128,12 @@ func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// A real app checks a password here.
-	session.FromContext(r.Context()).SetUser(name)
+	session.FromContext(r.Context()).SignIn(name)
 	back(w, r, "signed-in", "session")
 }
 
 func (a *app) signOut(w http.ResponseWriter, r *http.Request) {
-	session.FromContext(r.Context()).Destroy()
+	session.FromContext(r.Context()).SignOut()
 	back(w, r, "signed-out", "session")
 }
 

@@ -29,10 +29,10 @@ type timingKey struct{}
 // observe is the session library's observer: it gets the request's context.
 func observe(ctx context.Context, e session.Event) {
 	t, ok := ctx.Value(timingKey{}).(*timing)
-	if !ok || e.Name == "stranger" || e.Name == "lost" {
+	if !ok || e.Kind == session.EventStaleToken || e.Kind == session.EventLostChange || e.Kind == session.EventExpired {
 		return // not a call of the store
 	}
-	item := fmt.Sprintf("%s;dur=%.2f", e.Name, float64(e.Duration)/float64(time.Millisecond))
+	item := fmt.Sprintf("%s;dur=%.2f", e.Kind, float64(e.Duration)/float64(time.Millisecond))
 	if e.Err != nil {
 		item += `;desc="failed"`
 	}

@@ -46,10 +46,10 @@ func handler(interval time.Duration) http.Handler {
 		fmt.Fprint(w, draft.GetOr(session.FromContext(r.Context()), ""))
 	})
 	mux.HandleFunc("POST /login", func(_ http.ResponseWriter, r *http.Request) {
-		session.FromContext(r.Context()).SetUser("ann") // after your own check of the credentials
+		session.FromContext(r.Context()).SignIn("ann") // after your own check of the credentials
 	})
 	mux.HandleFunc("POST /logout", func(_ http.ResponseWriter, r *http.Request) {
-		session.FromContext(r.Context()).Destroy()
+		session.FromContext(r.Context()).SignOut()
 	})
 	mux.HandleFunc("POST /renew", func(_ http.ResponseWriter, r *http.Request) {
 		session.FromContext(r.Context()).Renew()

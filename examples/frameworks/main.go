@@ -57,14 +57,14 @@ func count(w http.ResponseWriter, r *http.Request) {
 }
 
 func login(w http.ResponseWriter, r *http.Request) {
-	session.FromContext(r.Context()).SetUser("ann") // after your own check of the credentials
+	session.FromContext(r.Context()).SignIn("ann") // after your own check of the credentials
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 // crash shows that a panic leaves nothing half done.
 func crash(_ http.ResponseWriter, r *http.Request) {
 	s := session.FromContext(r.Context())
-	s.SetUser("mallory")
+	s.SignIn("mallory")
 	visits.Set(s, 1000)
 	panic("a fault in the handler")
 }

@@ -67,11 +67,11 @@ func login(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Wrong name or password.", http.StatusForbidden)
 		return
 	}
-	session.FromContext(r.Context()).SetUser(user) // a new token: one planted before is worth nothing
+	session.FromContext(r.Context()).SignIn(user) // a new token: one planted before is worth nothing
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 func logout(w http.ResponseWriter, r *http.Request) {
-	session.FromContext(r.Context()).Destroy()
+	session.FromContext(r.Context()).SignOut()
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

@@ -1,5 +1,5 @@
 // Command oauth signs people in with an OAuth 2.0 provider: the authorization code grant with PKCE. What must wait for
-// the visitor's return lies in the anonymous session, is taken out once, and only then does SetUser sign in, which
+// the visitor's return lies in the anonymous session, is taken out once, and only then does SignIn sign in, which
 // gives the session a new token.
 //
 // The default cookie (SameSite=Lax) comes back with the provider's redirect; with SameSiteStrictMode it would not. It does
@@ -97,7 +97,7 @@ func (p *provider) callback(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The provider did not confirm the sign-in. Please start again.", http.StatusBadGateway)
 		return
 	}
-	s.SetUser(user)
+	s.SignIn(user)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 

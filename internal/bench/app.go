@@ -107,7 +107,7 @@ func sessionApp(ctx context.Context, db *mongo.Database) (http.Handler, error) {
 		s := session.FromContext(r.Context())
 		switch path {
 		case "/login":
-			s.SetUser("ada")
+			s.SignIn("ada")
 			small.Set(s, smallValue)
 			cart.Set(s, items)
 		case "/cart":

@@ -48,8 +48,8 @@ func newRecord(id session.ID, user string) *session.Record {
 	}
 	return &session.Record{
 		Info: session.Info{
-			ID: id, User: user, Created: now, LoggedIn: now, LastSeen: now,
-			Expires: now.Add(14 * 24 * time.Hour), Deadline: now.Add(30 * 24 * time.Hour),
+			ID: id, User: user, CreatedAt: now, SignedInAt: now, LastSeenAt: now,
+			ExpiresAt: now.Add(14 * 24 * time.Hour), Deadline: now.Add(30 * 24 * time.Hour),
 		},
 		Verifier: verifier,
 		Values: map[string]session.Value{

@@ -64,7 +64,7 @@ func newPopulation(ctx context.Context, db *mongo.Database, name string, expiry 
 	}
 	find := func(what []byte) int { return bytes.Index(raw, what) }
 	m := model{raw, find(rec.ID[:]), find([]byte(rec.User)), find(rec.Verifier), find([]byte("expires\x00")) + len("expires\x00")}
-	return &population{store: store, model: m, seen: rec.LastSeen}, nil
+	return &population{store: store, model: m, seen: rec.LastSeenAt}, nil
 }
 
 func (m model) document(id session.ID, user int) bson.Raw {
@@ -149,8 +149,8 @@ var operations = []struct {
 	{"touch", func(ctx context.Context, p *population) error {
 		now := time.Now()
 		return p.store.Update(ctx, p.anyID(), &session.Change{
-			If:       session.Guard{SeenBefore: now.Add(time.Hour)}, // always due
-			LastSeen: now, Expires: now.Add(14 * 24 * time.Hour),
+			If:         session.Guard{SeenBefore: now.Add(time.Hour)}, // always due
+			LastSeenAt: now, ExpiresAt: now.Add(14 * 24 * time.Hour),
 		})
 	}},
 	{"list by user", func(ctx context.Context, p *population) error {

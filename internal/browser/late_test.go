@@ -25,7 +25,7 @@ func TestALateResponseLeavesTheSignInsCookie(t *testing.T) {
 		"writes":        {func(s *session.Session) { color.Set(s, "late") }, http.StatusOK},
 		"renews":        {func(s *session.Session) { s.Renew() }, http.StatusConflict},
 		"extends":       {func(s *session.Session) { s.SetTimeouts(time.Hour, 2*time.Hour) }, http.StatusConflict},
-		"signs in, too": {func(s *session.Session) { s.SetUser("ann") }, http.StatusOK},
+		"signs in, too": {func(s *session.Session) { s.SignIn("ann") }, http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			entered, overtaken := make(chan struct{}), make(chan struct{})
@@ -41,7 +41,7 @@ func TestALateResponseLeavesTheSignInsCookie(t *testing.T) {
 				c.late(session.FromContext(r.Context()))
 			})
 			app.HandleFunc("POST /login", func(_ http.ResponseWriter, r *http.Request) {
-				session.FromContext(r.Context()).SetUser("ann")
+				session.FromContext(r.Context()).SignIn("ann")
 			})
 			app.HandleFunc("GET /who", func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.WriteString(w, session.FromContext(r.Context()).User())

@@ -226,7 +226,7 @@ func answerError(w http.ResponseWriter, r *http.Request, err error) {
 // observe hears of a change that came too late. The connection is cut then,
 // which is the answer.
 func observe(ctx context.Context, e session.Event) {
-	if e.Name == "lost" {
+	if e.Kind == session.EventLostChange {
 		actorOf(ctx).err = e.Err
 	}
 }

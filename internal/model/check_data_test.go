@@ -153,8 +153,8 @@ func (e *end) ofOneUser(rec *session.Record) {
 func (e *end) limitsAgree(rec *session.Record) {
 	idle := rec.IdleTimeout
 	if idle == 0 || e.sc.idle > 0 || // a write that was kept waiting has an earlier time
-		!rec.Expires.After(rec.LastSeen.Add(idle+time.Second)) {
+		!rec.ExpiresAt.After(rec.LastSeenAt.Add(idle+time.Second)) {
 		return
 	}
-	e.fail("limits stay", "it expires %v after it was seen, its idle timeout is %v", rec.Expires.Sub(rec.LastSeen), idle)
+	e.fail("limits stay", "it expires %v after it was seen, its idle timeout is %v", rec.ExpiresAt.Sub(rec.LastSeenAt), idle)
 }

@@ -60,7 +60,7 @@ func (sc *scenario) judge(st *stage, w *world) []broken {
 	st.mem.Store = w.mem
 	e := &end{asker: st.after, world: w, order: newOrder(w.log), sc: sc, records: map[session.ID]*session.Record{}}
 	for id := range w.seen() {
-		if rec, err := w.mem.Load(context.Background(), id); err == nil && rec.Verifier != nil && rec.Expires.After(rec.Created) {
+		if rec, err := w.mem.Load(context.Background(), id); err == nil && rec.Verifier != nil && rec.ExpiresAt.After(rec.CreatedAt) {
 			e.records[id] = rec
 		}
 	}

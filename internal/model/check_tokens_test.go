@@ -18,7 +18,7 @@ import (
 // may still save and touch it: design.md, "Judged once".
 func (e *end) admitted(a *actor) bool {
 	t, adm := e.admission(a)
-	return adm != nil && t.opens(adm.record) && a.began.Before(adm.record.Expires)
+	return adm != nil && t.opens(adm.record) && a.began.Before(adm.record.ExpiresAt)
 }
 
 // admission returns the step that loaded the session of the actor's cookie.
@@ -38,7 +38,7 @@ func (e *end) admission(a *actor) (t token, st *step) {
 // within the last 30 s.
 func (e *end) superseded(a *actor) bool {
 	t, adm := e.admission(a)
-	return adm != nil && adm.record != nil && !t.opens(adm.record) && a.began.Before(adm.record.Renewed.Add(30*time.Second))
+	return adm != nil && adm.record != nil && !t.opens(adm.record) && a.began.Before(adm.record.RenewedAt.Add(30*time.Second))
 }
 
 // supersededDoesNothing: within 30 s, a token before the current one reads
@@ -161,7 +161,7 @@ func (e *end) onlySignInsJoin(a *actor) {
 	if len(found) == 0 {
 		return // it found its own, which the other one has renewed in between
 	}
-	if since := found[0].at.Sub(found[0].record.Renewed); since >= 30*time.Second {
+	if since := found[0].at.Sub(found[0].record.RenewedAt); since >= 30*time.Second {
 		e.fail(name, "%d got a token that another request had made %v before", a.n, since)
 	}
 }
@@ -223,7 +223,7 @@ func (e *end) joinable(rec *session.Record) bool {
 			continue
 		}
 		if s := e.ask(b.cookie); s != nil {
-			s.SetUser(rec.User)
+			s.SignIn(rec.User)
 			if s.Save(context.Background()) == nil && s.ID() == rec.ID {
 				return true
 			}
@@ -270,7 +270,7 @@ func (e *end) asked() {
 // works tells whether, by the records, a token opens a live session.
 func (e *end) works(t token) bool {
 	rec := e.records[t.id]
-	return t.opens(rec) && time.Now().Before(rec.Expires) && !e.revokedSince(t)
+	return t.opens(rec) && time.Now().Before(rec.ExpiresAt) && !e.revokedSince(t)
 }
 
 // revokedSince tells whether a revocation refuses an unsettled token.

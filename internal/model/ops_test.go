@@ -61,14 +61,14 @@ var (
 	touch    = plain("touch", func(*actor, *sess) {}, op{due: true})
 	renew    = plain("Renew", func(_ *actor, s *sess) { s.Renew() }, op{renews: true})
 	timeouts = plain("SetTimeouts", func(_ *actor, s *sess) { s.SetTimeouts(ownIdle, 24*time.Hour) }, op{renews: true, limits: true})
-	destroy  = plain("Destroy", func(_ *actor, s *sess) { s.Destroy() }, op{destroys: true})
-	loginAnn = plain("SetUser ann", func(_ *actor, s *sess) { s.SetUser("ann") }, op{user: "ann", renews: true})
-	loginBob = plain("SetUser bob", func(_ *actor, s *sess) { s.SetUser("bob") }, op{user: "bob", renews: true})
-	loginSet = plain("SetUser ann and Set", func(a *actor, s *sess) { s.SetUser("ann"); put(color, a, s) },
+	destroy  = plain("SignOut", func(_ *actor, s *sess) { s.SignOut() }, op{destroys: true})
+	loginAnn = plain("SignIn ann", func(_ *actor, s *sess) { s.SignIn("ann") }, op{user: "ann", renews: true})
+	loginBob = plain("SignIn bob", func(_ *actor, s *sess) { s.SignIn("bob") }, op{user: "bob", renews: true})
+	loginSet = plain("SignIn ann and Set", func(a *actor, s *sess) { s.SignIn("ann"); put(color, a, s) },
 		op{user: "ann", renews: true, keys: keys(color)})
 	renewSet = plain("Renew and Set", func(a *actor, s *sess) { s.Renew(); put(color, a, s) },
 		op{renews: true, keys: keys(color)})
-	bye = plain("Destroy and Set", func(a *actor, s *sess) { s.Destroy(); put(color, a, s) },
+	bye = plain("SignOut and Set", func(a *actor, s *sess) { s.SignOut(); put(color, a, s) },
 		op{destroys: true, keys: keys(color)})
 
 	update = op{name: "Update", counts: true, do: count}
@@ -86,8 +86,8 @@ var (
 		put(shape, a, s)
 		return nil
 	}}
-	loginCount = op{name: "SetUser ann, Save and Update", user: "ann", renews: true, counts: true, last: string(visits), do: func(ctx context.Context, a *actor, s *sess) error {
-		s.SetUser("ann")
+	loginCount = op{name: "SignIn ann, Save and Update", user: "ann", renews: true, counts: true, last: string(visits), do: func(ctx context.Context, a *actor, s *sess) error {
+		s.SignIn("ann")
 		if err := s.Save(ctx); err != nil {
 			s.Discard()
 			return err
@@ -112,8 +112,8 @@ var (
 	}}
 	setCount = plain("Set the count", func(a *actor, s *sess) { visits.Set(s, tally{100 * a.n, a.n, s.User()}) }, op{resets: true})
 	// It goes on without the user whose sign-in failed.
-	loginElse = op{name: "SetUser ann, else Discard and Set", user: "ann", renews: true, last: string(color), do: func(ctx context.Context, a *actor, s *sess) error {
-		s.SetUser("ann")
+	loginElse = op{name: "SignIn ann, else Discard and Set", user: "ann", renews: true, last: string(color), do: func(ctx context.Context, a *actor, s *sess) error {
+		s.SignIn("ann")
 		if err := s.Save(ctx); err == nil {
 			return nil
 		}
@@ -122,11 +122,11 @@ var (
 		put(color, a, s)
 		return s.Save(ctx)
 	}}
-	change = op{name: "RevokeAll and SetUser ann", revokes: true, revokesAll: true, user: "ann", renews: true, do: func(ctx context.Context, a *actor, s *sess) error {
+	change = op{name: "RevokeAll and SignIn ann", revokes: true, revokesAll: true, user: "ann", renews: true, do: func(ctx context.Context, a *actor, s *sess) error {
 		if _, err := a.manager.RevokeAll(session.NewContext(ctx, s), "ann"); err != nil {
 			return err
 		}
-		s.SetUser("ann")
+		s.SignIn("ann")
 		return nil
 	}}
 	// These are goroutines of one request.
@@ -160,8 +160,8 @@ var (
 		_, err := s.RevokeOthers(ctx)
 		return err
 	}}
-	password = op{name: "SetUser ann and RevokeOthers", revokes: true, user: "ann", renews: true, do: func(ctx context.Context, _ *actor, s *sess) error {
-		s.SetUser("ann")
+	password = op{name: "SignIn ann and RevokeOthers", revokes: true, user: "ann", renews: true, do: func(ctx context.Context, _ *actor, s *sess) error {
+		s.SignIn("ann")
 		_, err := s.RevokeOthers(ctx)
 		if err != nil {
 			s.Discard()
@@ -285,7 +285,7 @@ func reap(d time.Duration) op {
 		a.stop(step{what: "reap", touch: foot{all: true}})
 		for id := range a.world.seen() {
 			rec, err := a.world.mem.Load(a.context(), id)
-			if err == nil && time.Now().After(rec.Expires.Add(5*time.Minute)) {
+			if err == nil && time.Now().After(rec.ExpiresAt.Add(5*time.Minute)) {
 				_ = a.world.mem.Delete(a.context(), id)
 			}
 		}

@@ -134,7 +134,7 @@ func (sc *scenario) begin(m *session.Manager, mem *memstore.Store) (st start, er
 		return st, err
 	}
 	if sc.state == signedIn {
-		s.SetUser("ann")
+		s.SignIn("ann")
 	}
 	color.Set(s, mark{0, s.User()})
 	visits.Set(s, tally{10, 0, s.User()})
@@ -149,7 +149,7 @@ func (sc *scenario) begin(m *session.Manager, mem *memstore.Store) (st start, er
 // aged returns the record as if it had been made some time ago.
 func (st start) aged(age time.Duration) *session.Record {
 	rec, by := *st.record, time.Since(st.made)-age
-	for _, t := range []*time.Time{&rec.Created, &rec.LoggedIn, &rec.LastSeen, &rec.Expires, &rec.Deadline} {
+	for _, t := range []*time.Time{&rec.CreatedAt, &rec.SignedInAt, &rec.LastSeenAt, &rec.ExpiresAt, &rec.Deadline} {
 		if !t.IsZero() {
 			*t = t.Add(by)
 		}

@@ -15,7 +15,7 @@ var mutations = []mutation{
 	},
 	{
 		"a touch without the verifier's guard", "admit.go",
-		"If:       Guard{Verifier: rec.Verifier, SeenBefore: due},", "If:       Guard{SeenBefore: due},",
+		"If:         Guard{Verifier: rec.Verifier, SeenBefore: due},", "If:         Guard{SeenBefore: due},",
 		".", "TestAShortenedLimitIsNotUndoneByATouch",
 	},
 	{
@@ -30,7 +30,7 @@ var mutations = []mutation{
 	},
 	{
 		"limits that forget the clock", "expiry.go",
-		"if !now.Before(i.Expires) || !now.Before(i.Deadline) {", "if !now.Before(i.Deadline) && !now.Before(i.Expires) {",
+		"if !now.Before(i.ExpiresAt) || !now.Before(i.Deadline) {", "if !now.Before(i.Deadline) && !now.Before(i.ExpiresAt) {",
 		".", "TestIdleTimeoutToTheMillisecond|TestLifetimeThatNoTouchExtends",
 	},
 	{
@@ -75,7 +75,7 @@ var mutations = []mutation{
 	},
 	{
 		"a superseded token that is forgotten", "admit.go",
-		"case s.admitted.Before(rec.Renewed.Add(grace)):", "case s.admitted.Before(rec.Renewed):",
+		"case s.admitted.Before(rec.RenewedAt.Add(grace)):", "case s.admitted.Before(rec.RenewedAt):",
 		".", "TestSupersededToken",
 	},
 	{
@@ -115,11 +115,11 @@ var mutations = []mutation{
 	},
 	{
 		"a Revoke by ID that leaves no mark", "revoke.go",
-		"if m.now().Sub(rec.LoggedIn) < markerLife {", "if false {",
+		"if m.now().Sub(rec.SignedInAt) < markerLife {", "if false {",
 		".", "TestRevokeOfASignInThatInsertsAgain",
 	},
 	{
-		"Destroy that leaves the other cookies' sessions", "signout.go",
+		"SignOut that leaves the other cookies' sessions", "signout.go",
 		"s.deleteAll(ctx, append(s.others, s.rec.ID))", "s.deleteAll(ctx, []ID{s.rec.ID})",
 		".", "TestManyCookiesOfOneName",
 	},
@@ -450,7 +450,7 @@ var mutations = []mutation{
 	},
 	{
 		"a sign-in that joins a renewal of long ago", "renew.go",
-		" || !s.m.now().Before(found.Renewed.Add(grace)) {", " || !s.m.now().Before(found.Renewed.Add(24*grace)) {",
+		" || !s.m.now().Before(found.RenewedAt.Add(grace)) {", " || !s.m.now().Before(found.RenewedAt.Add(24*grace)) {",
 		"internal/model", "TestTime",
 	},
 	{
@@ -470,7 +470,7 @@ var mutations = []mutation{
 	},
 	{
 		"a sign-in over a session that has ended", "save.go",
-		"		if s.pend.user == \"\" || !errors.Is(err, ErrNotFound) {\n", "		if true || s.pend.user == \"\" || !errors.Is(err, ErrNotFound) {\n",
+		"	if p.user == \"\" || !errors.Is(err, ErrNotFound) {\n", "	if true {\n",
 		"internal/model", "TestPairsInAnOutage",
 	},
 	{

@@ -9,7 +9,7 @@ var protocol = []mutation{
 	},
 	{
 		"a sign-in that joins however late", "renew.go",
-		" || !s.m.now().Before(found.Renewed.Add(grace)) {", " {",
+		" || !s.m.now().Before(found.RenewedAt.Add(grace)) {", " {",
 		".", "TestSignIn_JoinsWithinTheGracePeriodOnly",
 	},
 	{
@@ -39,7 +39,7 @@ var protocol = []mutation{
 	},
 	{
 		"a sign-in refused by a record that is gone", "save.go",
-		"if s.pend.user == \"\" || !errors.Is(err, ErrNotFound) {", "if true {",
+		"if p.user == \"\" || !errors.Is(err, ErrNotFound) {", "if true {",
 		".", "TestRevokeAll_ThenSignInInTheSameRequest",
 	},
 	{

@@ -168,7 +168,7 @@ func (a *app) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /me", func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, nil) })
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
-		session.FromContext(r.Context()).SetUser(r.FormValue("user"))
+		session.FromContext(r.Context()).SignIn(r.FormValue("user"))
 		a.answer(w, r, nil)
 	})
 	mux.HandleFunc("POST /cart", a.cart)
@@ -179,7 +179,7 @@ func (a *app) handler() http.Handler {
 		a.answer(w, r, nil)
 	})
 	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
-		session.FromContext(r.Context()).Destroy()
+		session.FromContext(r.Context()).SignOut()
 		a.answer(w, r, nil)
 	})
 	mux.HandleFunc("GET /devices", a.devices)

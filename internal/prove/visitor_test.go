@@ -123,7 +123,7 @@ func TestSearchFinds(t *testing.T) {
 	m := memstore.NewManager(session.DangerouslyAllowHTTP())
 	rec := httptest.NewRecorder()
 	m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		session.FromContext(r.Context()).SetUser("ann")
+		session.FromContext(r.Context()).SignIn("ann")
 	})).ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
 	cookie := rec.Result().Cookies()[0].Value
 	c := &chaosTrace{trace: &trace{cookies: map[string]bool{cookie: true}}, dump: []byte("nothing")}

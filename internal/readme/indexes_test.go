@@ -64,7 +64,7 @@ func TestCountByHand_LeavesOutMarkers(t *testing.T) {
 	require.NoError(t, err)
 	s, err := m.Load(t.Context(), nil)
 	require.NoError(t, err)
-	s.SetUser("ann")
+	s.SignIn("ann")
 	require.NoError(t, s.Save(t.Context()))
 	_, err = m.RevokeAll(t.Context(), "bob")
 	require.NoError(t, err)

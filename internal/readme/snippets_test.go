@@ -50,7 +50,7 @@ func TestFlashShowsOnce(t *testing.T) {
 
 func remember(s *session.Session, r *http.Request, user string) {
 	// "Remember me": this session's own limits, counted from the sign-in.
-	s.SetUser(user)
+	s.SignIn(user)
 	if r.PostFormValue("remember") != "" {
 		s.SetTimeouts(90*24*time.Hour, 365*24*time.Hour)
 	}
@@ -140,7 +140,7 @@ func TestBehindAProxy(t *testing.T) {
 }
 
 func login(_ http.ResponseWriter, r *http.Request) {
-	session.FromContext(r.Context()).SetUser("ann")
+	session.FromContext(r.Context()).SignIn("ann")
 }
 
 func TestTestingHandlers(t *testing.T) {
@@ -163,9 +163,9 @@ func TestTestingHandlers(t *testing.T) {
 
 type metricsOfATest struct{ failed map[string]int }
 
-func (m *metricsOfATest) observe(name string, _ time.Duration, failed bool) {
+func (m *metricsOfATest) observe(kind session.EventKind, _ time.Duration, failed bool) {
 	if failed {
-		m.failed[name]++
+		m.failed[string(kind)]++
 	}
 }
 
@@ -181,14 +181,15 @@ func TestObserver(t *testing.T) {
 	observed := []session.Option{
 		session.WithLogger(log),
 		session.WithObserver(func(ctx context.Context, e session.Event) {
-			switch e.Name {
-			case "stranger": // a token from before a renewal, long after it: perhaps a stolen one
+			switch e.Kind {
+			case session.EventStaleToken: // a token from before a renewal, long after it: perhaps a stolen one
 				log.WarnContext(ctx, "an old session token was presented", "session", e.ID)
-			case "lost": // a change that came too late to be saved: a fault of the program, or an outage
+			case session.EventLostChange: // a change that came too late to be saved: a fault of the program, or an outage
 				log.ErrorContext(ctx, "a change of a session was lost", "error", e.Err)
+			case session.EventExpired: // a visitor came back after the session had expired
 			default: // load, insert, update, delete, list
 				expected := errors.Is(e.Err, session.ErrNotFound) || errors.Is(e.Err, session.ErrConflict)
-				metrics.observe(e.Name, e.Duration, e.Err != nil && !expected)
+				metrics.observe(e.Kind, e.Duration, e.Err != nil && !expected)
 			}
 		}),
 	}

@@ -76,9 +76,9 @@ func app() http.Handler {
 		_, err := count.Update(r.Context(), s, func(n int) int { return n + 1 })
 		return err
 	})
-	on("/login", func(r *http.Request, s *session.Session) error { s.SetUser(r.FormValue("user")); return nil })
+	on("/login", func(r *http.Request, s *session.Session) error { s.SignIn(r.FormValue("user")); return nil })
 	on("/renew", func(_ *http.Request, s *session.Session) error { s.Renew(); return nil })
-	on("/destroy", func(_ *http.Request, s *session.Session) error { s.Destroy(); return nil })
+	on("/destroy", func(_ *http.Request, s *session.Session) error { s.SignOut(); return nil })
 	return mux
 }
 

@@ -172,7 +172,7 @@ func TestNoResurrection(t *testing.T) {
 			}
 			return r.gone(i, id, cookies)
 		})
-		r.t.Logf("%d rounds, %d of %d other requests acted on the session before its end; %d ended by a second Destroy, %d not at all, %d requests repeated: %d resurrections",
+		r.t.Logf("%d rounds, %d of %d other requests acted on the session before its end; %d ended by a second SignOut, %d not at all, %d requests repeated: %d resurrections",
 			n, met.Load(), 5*n, refused.Load()-spared.Load(), spared.Load(), r.failed.Load(), back)
 	})
 }
