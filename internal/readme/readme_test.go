@@ -214,7 +214,7 @@ func TestErrorsTable(t *testing.T) {
 	values := map[string]error{
 		"ErrNotFound": session.ErrNotFound, "ErrConflict": session.ErrConflict, "ErrSuperseded": session.ErrSuperseded,
 		"ErrCrossSite": session.ErrCrossSite, "ErrOutsidePath": session.ErrOutsidePath, "ErrRevoked": session.ErrRevoked, "ErrUncertain": session.ErrUncertain,
-		"ErrTooLarge": session.ErrTooLarge, "ErrUndeliverable": session.ErrUndeliverable,
+		"ErrTooLarge": session.ErrTooLarge, "ErrUnavailable": session.ErrUnavailable, "ErrUndeliverable": session.ErrUndeliverable,
 	}
 	var want, got []string
 	for _, name := range append(exported(t, "."), exported(t, "mongostore")...) {
