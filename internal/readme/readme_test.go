@@ -229,7 +229,7 @@ func TestErrorsTable(t *testing.T) {
 		require.Equal(t, strconv.Itoa(session.HTTPStatus(values[row[0]])), status, row[0])
 	}
 	require.ElementsMatch(t, want, got)
-	require.Equal(t, 503, session.HTTPStatus(errors.New("of the store")))
+	require.Equal(t, 500, session.HTTPStatus(errors.New("not of this package")))
 }
 
 var (
