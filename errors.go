@@ -91,11 +91,12 @@ func (e *misuseError) Unwrap() error { return e.err }
 //
 // It returns 200 for nil.
 func HTTPStatus(err error) int {
+	if err == nil {
+		return http.StatusOK
+	}
 	is := func(target error) bool { return errors.Is(err, target) }
 	var misuse *misuseError
 	switch {
-	case err == nil:
-		return http.StatusOK
 	case errors.As(err, &misuse), is(ErrTooLarge), is(ErrUndeliverable):
 		return http.StatusInternalServerError
 	case is(ErrCrossSite), is(ErrOutsidePath):
@@ -112,6 +113,9 @@ func HTTPStatus(err error) int {
 // explain wraps an error of the store with ErrUnavailable. It leaves errors of
 // this package as they are.
 func (m *Manager) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
 	var misuse *misuseError
 	is := func(target error) bool { return errors.Is(err, target) }
 	switch {
