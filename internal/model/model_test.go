@@ -190,8 +190,22 @@ func triples() []*scenario {
 			{loginAnn, destroy, touch},
 			{save, renew, destroy},
 			{job, loginAnn, destroy},
+			{setCount, update, renew},
+			{setCount, update, update},
+			{loginElse, renew, set},
+			{loginCount, update, update},
+			{renewCount, loginAnn, update},
 		} {
 			list = append(list, &scenario{state: st, ops: ops, faults: lostReplies})
+		}
+		// With a revocation among them, lost replies make half a million
+		// interleavings, and eight minutes.
+		for _, ops := range [][]op{{change, loginAnn, set}, {loginElse, all, set}} {
+			sc := &scenario{state: st, ops: ops}
+			if full {
+				sc.faults = lostReplies
+			}
+			list = append(list, sc)
 		}
 	}
 	return list
