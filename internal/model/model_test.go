@@ -160,9 +160,7 @@ func TestTriples(t *testing.T) {
 		list = slices.DeleteFunc(list, func(sc *scenario) bool { return sc.revocations() > 1 })
 	}
 	checkAll(t, "triples", list)
-	if !full {
-		checkAll(t, "triples with faults", triples())
-	}
+	checkAll(t, "triples with faults", triples())
 }
 
 func (sc *scenario) revocations() (n int) {
