@@ -200,7 +200,7 @@ func (s *Store) indexError(name string, err error) error {
 	if err == nil || errors.As(err, &inTheWay) {
 		return err
 	}
-	return fmt.Errorf("cannot create index %q of %s: %w; create it as docs/indexes.md says and use WithoutIndexes, or permit the app to do so",
+	return fmt.Errorf("cannot create index %q of %s: %w; create it as docs/reference/indexes.md says and use WithoutIndexes, or permit the app to do so",
 		name, s.namespace(), err)
 }
 

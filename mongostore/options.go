@@ -43,7 +43,7 @@ func WithExpiry(e Expiry) Option {
 }
 
 // WithoutIndexes leaves the indexes to somebody else: deploy tools, where the
-// app may not create any. docs/indexes.md lists them.
+// app may not create any. docs/reference/indexes.md lists them.
 func WithoutIndexes() Option {
 	return func(c *config) { c.indexes = false }
 }

@@ -1,5 +1,5 @@
 // Command bench measures the library beside its peers and beside the floor,
-// the plain driver, in one run, and prints the tables of docs/performance.md:
+// the plain driver, in one run, and prints the tables of docs/explanation/performance.md:
 //
 //	go run -C internal/bench .
 //

@@ -1,4 +1,4 @@
-// Command prove measures the figures of docs/reliability.md again.
+// Command prove measures the figures of docs/explanation/reliability.md again.
 //
 //	go run -C internal/prove . -list       names them
 //	go run -C internal/prove . 3           measures figure 3 in full

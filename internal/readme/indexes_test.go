@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// The indexes that docs/indexes.md tells to make by hand are those that Open
+// The indexes that docs/reference/indexes.md tells to make by hand are those that Open
 // makes: after them it finds nothing to do and nothing in its way.
 func TestIndexesByHandAreThoseOfOpen(t *testing.T) {
 	srv := testserver.Get(t)
@@ -22,7 +22,7 @@ func TestIndexesByHandAreThoseOfOpen(t *testing.T) {
 	coll := testserver.Collection(t)
 
 	commands := regexp.MustCompile(`(?s)db\.http_sessions\.createIndex\((\{.*?\}), (\{.*?\})\)\n`).
-		FindAllStringSubmatch(strings.Join(blocks(read(t, root+"/docs/indexes.md"), "js"), ""), -1)
+		FindAllStringSubmatch(strings.Join(blocks(read(t, root+"/docs/reference/indexes.md"), "js"), ""), -1)
 	require.Len(t, commands, 2)
 	for _, c := range commands {
 		var keys, index bson.D
@@ -48,10 +48,10 @@ func TestIndexesByHandAreThoseOfOpen(t *testing.T) {
 	require.Equal(t, before, list())
 }
 
-// The count of sessions in docs/indexes.md leaves out the markers of
+// The count of sessions in docs/reference/indexes.md leaves out the markers of
 // revocations.
 func TestCountByHand_LeavesOutMarkers(t *testing.T) {
-	found := regexp.MustCompile(`countDocuments\((\{.*\})\)`).FindStringSubmatch(read(t, root+"/docs/indexes.md"))
+	found := regexp.MustCompile(`countDocuments\((\{.*\})\)`).FindStringSubmatch(read(t, root+"/docs/reference/indexes.md"))
 	require.Len(t, found, 2)
 	now := time.Now().UTC().Format(`{"$date": "2006-01-02T15:04:05.000Z"}`)
 	var filter bson.D
