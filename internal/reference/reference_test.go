@@ -1,0 +1,178 @@
+package reference_test
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/memstore"
+	"github.com/holdfast-go/session/mongostore"
+)
+
+func page(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, "docs", name))
+	require.NoError(t, err)
+	return string(data)
+}
+
+// rows returns the cells of a section's table rows whose first cell is code.
+func rows(t *testing.T, name, section string) (cells [][]string) {
+	t.Helper()
+	_, text, ok := strings.Cut(page(t, name), "\n## "+section+"\n")
+	require.True(t, ok, "%s has no section %q", name, section)
+	text, _, _ = strings.Cut(text, "\n## ")
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		row := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		for i := range row {
+			row[i] = strings.TrimSpace(row[i])
+		}
+		row[0] = strings.Trim(row[0], "`")
+		cells = append(cells, row)
+	}
+	return cells
+}
+
+func column(rows [][]string, i int) (cells []string) {
+	for _, row := range rows {
+		cells = append(cells, strings.Trim(row[i], "`"))
+	}
+	return cells
+}
+
+func TestOptions(t *testing.T) {
+	const name = "reference/options.md"
+	manager := append(rows(t, name, "Manager"), rows(t, name, "Cookie")...)
+	require.ElementsMatch(t, functions(t, "", "With", "Dangerously"), column(manager, 0))
+
+	var want []string
+	for _, option := range functions(t, "mongostore", "With", "Dangerously") {
+		want = append(want, "mongostore."+option)
+	}
+	store := rows(t, name, "mongostore")
+	require.ElementsMatch(t, want, column(store, 0))
+	for _, row := range append(manager, store...) {
+		require.Len(t, row, 4, "%s: want default, range and effect", row[0])
+	}
+}
+
+// ours returns the errors among the values of a package.
+func ours(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := values(t, dir)
+	maps.DeleteFunc(found, func(name, _ string) bool { return !strings.HasPrefix(strings.ToLower(name), "err") })
+	return found
+}
+
+func TestErrors(t *testing.T) {
+	const name = "reference/errors.md"
+	values := map[string]error{
+		"ErrNotFound": session.ErrNotFound, "ErrConflict": session.ErrConflict, "ErrSuperseded": session.ErrSuperseded,
+		"ErrCrossSite": session.ErrCrossSite, "ErrOutsidePath": session.ErrOutsidePath, "ErrRevoked": session.ErrRevoked,
+		"ErrUncertain": session.ErrUncertain, "ErrTooLarge": session.ErrTooLarge, "ErrUnavailable": session.ErrUnavailable,
+		"ErrUndeliverable": session.ErrUndeliverable,
+	}
+	var sentinels, texts []string
+	for _, dir := range []string{"", "mongostore", "memstore"} {
+		for name, text := range ours(t, dir) {
+			if strings.HasPrefix(name, "Err") {
+				sentinels = append(sentinels, name)
+			}
+			texts = append(texts, text)
+		}
+	}
+	errors := rows(t, name, "Errors")
+	require.ElementsMatch(t, sentinels, column(errors, 0))
+	for _, row := range errors {
+		require.Len(t, row, 4, "%s: want cause, status and remedy", row[0])
+		status, _, _ := strings.Cut(row[2], ",")
+		require.Contains(t, values, row[0])
+		require.Equal(t, strconv.Itoa(session.HTTPStatus(values[row[0]])), status, row[0])
+	}
+	require.ElementsMatch(t, texts, column(rows(t, name, "Texts"), 0))
+}
+
+func TestPanics(t *testing.T) {
+	require.ElementsMatch(t, append(panics(t, ""), append(panics(t, "memstore"), panics(t, "mongostore")...)...),
+		column(rows(t, "reference/errors.md", "Panics"), 0))
+}
+
+func TestEvents(t *testing.T) {
+	want := values(t, "")
+	maps.DeleteFunc(want, func(name, _ string) bool { return !strings.HasPrefix(name, "Event") })
+	got := map[string]string{}
+	for _, row := range rows(t, "reference/events-and-logs.md", "Events") {
+		got[row[0]] = strings.Trim(row[1], "`")
+	}
+	require.Equal(t, want, got)
+}
+
+func TestLogMessages(t *testing.T) {
+	for section, dir := range map[string]string{"Log messages of session": "", "Log messages of mongostore": "mongostore"} {
+		var got []logCall
+		for _, row := range rows(t, "reference/events-and-logs.md", section) {
+			require.Len(t, row, 5, "%s: want level, attributes, cause and remedy", row[0])
+			c := logCall{message: row[0], level: row[1]}
+			for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(row[2], -1) {
+				c.attrs = append(c.attrs, m[1])
+			}
+			got = append(got, c)
+		}
+		want := logCalls(t, dir)
+		require.NotEmpty(t, want)
+		require.ElementsMatch(t, want, got, section)
+	}
+	require.Empty(t, logCalls(t, "memstore"))
+}
+
+func TestFieldsOfTheDocument(t *testing.T) {
+	fields := values(t, "mongostore")
+	maps.DeleteFunc(fields, func(name, _ string) bool { return !strings.HasPrefix(name, "field") })
+	require.ElementsMatch(t, slices.Collect(maps.Values(fields)), column(rows(t, "reference/document.md", "Fields"), 0))
+}
+
+// errorsOf returns the texts of errors that are put together of several strings.
+func errorsOf(t *testing.T) (texts []string) {
+	t.Helper()
+	store := memstore.New()
+	for _, f := range []func() error{
+		func() error { _, err := session.New(store, ""); return err },
+		func() error { _, err := session.New(store, "short"); return err },
+		func() error { _, err := session.New(store, strings.Repeat("a", 32)); return err },
+		func() error { _, err := mongostore.Open(context.Background(), ""); return err },
+	} {
+		err := f()
+		require.Error(t, err)
+		texts = append(texts, regexp.MustCompile(`\b\d+ bytes`).ReplaceAllString(err.Error(), "… bytes"))
+	}
+	return texts
+}
+
+// TestTroubleshooting checks that each heading with code quotes a message, except
+// those of the last section. An ellipsis stands for a part of the message that varies.
+func TestTroubleshooting(t *testing.T) {
+	texts := errorsOf(t)
+	for _, dir := range []string{"", "mongostore", "memstore"} {
+		texts = append(texts, literals(t, dir)...)
+	}
+	messages, _, ok := strings.Cut(page(t, "troubleshooting.md"), "\n## Behavior without a message\n")
+	require.True(t, ok)
+	headings := regexp.MustCompile("(?m)^#+ .*?`(.+)`.*$").FindAllStringSubmatch(messages, -1)
+	require.Greater(t, len(headings), 10)
+	for _, h := range headings {
+		known := slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, h[1]) })
+		require.True(t, known, "no message contains %q", h[1])
+	}
+}
