@@ -11,7 +11,7 @@ import (
 )
 
 // TestEncryptionBlock contains the block of docs/explanation/encryption.md. It
-// checks the size that the page names.
+// checks the size on the page.
 func TestEncryptionBlock(t *testing.T) {
 	const key session.Key[string] = "key"
 	t.Setenv("SESSION_SECRET", "a secret of a test, of 32 bytes.")

@@ -143,7 +143,7 @@ func TestFieldsOfTheDocument(t *testing.T) {
 	require.ElementsMatch(t, slices.Collect(maps.Values(fields)), column(rows(t, "reference/document.md", "Fields"), 0))
 }
 
-// errorsOf returns the texts of errors that are put together of several strings.
+// errorsOf returns texts of errors composed of several strings.
 func errorsOf(t *testing.T) (texts []string) {
 	t.Helper()
 	store := memstore.New()
@@ -161,7 +161,7 @@ func errorsOf(t *testing.T) (texts []string) {
 }
 
 // TestTroubleshooting checks that each heading with code quotes a message, except
-// those of the last section. An ellipsis stands for a part of the message that varies.
+// those of the last section. an ellipsis stands for a variable part.
 func TestTroubleshooting(t *testing.T) {
 	texts := errorsOf(t)
 	for _, dir := range []string{"", "mongostore", "memstore"} {
