@@ -161,7 +161,7 @@ func errorsOf(t *testing.T) (texts []string) {
 }
 
 // TestTroubleshooting checks that each heading with code quotes a message, except
-// those of the last section. an ellipsis stands for a variable part.
+// those of the last section. An ellipsis stands for a variable part.
 func TestTroubleshooting(t *testing.T) {
 	texts := errorsOf(t)
 	for _, dir := range []string{"", "mongostore", "memstore"} {
