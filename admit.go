@@ -20,25 +20,25 @@ func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 	if len(tokens) == 0 {
 		return nil
 	}
-	bctx, stop := m.bounded(ctx)
+	bctx, stop := m.storeContext(ctx)
 	defer stop.release()
 	var stale []ID
 	for _, t := range tokens {
 		rec, err := m.store.Load(bctx, t.id)
-		if err == nil && t.unsettled != 0 && rec.knows(t.secret) {
+		if err == nil && t.unsettled != 0 && rec.matches(t.secret) {
 			err = m.settle(bctx, rec, t)
 		}
 		switch {
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrRevoked):
 			s.lapsed = true
 		case err != nil:
-			return m.explain(bctx, err)
-		case !m.live(&rec.Info, s.admitted):
-			if rec.knows(t.secret) {
+			return m.wrapStoreError(bctx, err)
+		case !m.isLive(&rec.Info, s.admitted):
+			if rec.matches(t.secret) {
 				s.lapsed = true
-				m.event(ctx, Event{Kind: EventExpired, ID: rec.ID, User: rec.User})
+				m.report(ctx, Event{Kind: EventExpired, ID: rec.ID, User: rec.User})
 			}
-		case rec.knows(t.secret):
+		case rec.matches(t.secret):
 			s.choose(rec, t.secret)
 		case s.admitted.Before(rec.RenewedAt.Add(grace)):
 			if s.standing == anonymous {
@@ -50,7 +50,7 @@ func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 	}
 	for _, id := range stale {
 		if s.rec.id() != id {
-			m.event(ctx, Event{Kind: EventStaleToken, ID: id})
+			m.report(ctx, Event{Kind: EventStaleToken, ID: id})
 		}
 	}
 	s.lapsed = s.lapsed && s.standing == anonymous
@@ -61,7 +61,7 @@ func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 }
 
 // knows compares in constant time. A record without a verifier knows nobody.
-func (r *Record) knows(s secret) bool {
+func (r *Record) matches(s secret) bool {
 	return subtle.ConstantTimeCompare(r.Verifier, s.verifier()) == 1
 }
 
@@ -87,13 +87,13 @@ func (s *Session) touch(ctx context.Context, now time.Time) {
 	if !rec.LastSeenAt.Before(due) {
 		return
 	}
-	tctx, stop := within(ctx, s.m.timeout/10)
+	tctx, stop := withLazyTimeout(ctx, s.m.timeout/10)
 	defer stop.release()
 	ch := &Change{
 		// The verifier keeps a touch from undoing limits that SetTimeouts
 		// has shortened meanwhile.
 		If:         Guard{Verifier: rec.Verifier, SeenBefore: due},
-		LastSeenAt: now, ExpiresAt: s.m.expires(&rec.Info, now),
+		LastSeenAt: now, ExpiresAt: s.m.idleExpiry(&rec.Info, now),
 	}
 	err := s.m.store.Update(tctx, rec.ID, ch)
 	switch {
@@ -114,7 +114,7 @@ func (s *Session) readmit(ctx context.Context) error {
 		return nil
 	}
 	now := s.m.now()
-	if !s.m.live(&s.rec.Info, now) {
+	if !s.m.isLive(&s.rec.Info, now) {
 		if err := s.reload(ctx); err != nil {
 			return err
 		}
@@ -126,19 +126,19 @@ func (s *Session) readmit(ctx context.Context) error {
 }
 
 func (s *Session) reload(ctx context.Context) error {
-	if s.replaced() {
+	if s.needsSignIn() {
 		return ErrSuperseded
 	}
 	if s.rec == nil {
 		return ErrNotFound
 	}
-	ctx, stop := s.m.bounded(ctx)
+	ctx, stop := s.m.storeContext(ctx)
 	defer stop.release()
 	rec, err := s.m.store.Load(ctx, s.rec.ID)
 	switch {
 	case err != nil:
-		return s.m.explain(ctx, err)
-	case !s.m.live(&rec.Info, s.m.now()):
+		return s.m.wrapStoreError(ctx, err)
+	case !s.m.isLive(&rec.Info, s.m.now()):
 		return ErrNotFound
 	case !s.owns(rec, s.rec.Verifier):
 		return ErrSuperseded
@@ -167,4 +167,4 @@ func (s *Session) owns(rec *Record, before []byte) bool {
 
 // replaced reports whether the request's token reads nothing and changes
 // nothing but by a sign-in.
-func (s *Session) replaced() bool { return s.standing == superseded || s.standing == unsettled }
+func (s *Session) needsSignIn() bool { return s.standing == superseded || s.standing == unsettled }

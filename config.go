@@ -8,41 +8,41 @@ import (
 	"time"
 )
 
-func (c *config) fault(format string, args ...any) {
-	c.faults = append(c.faults, fmt.Errorf("session: "+format, args...))
+func (c *config) addError(format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("session: "+format, args...))
 }
 
-func (c *config) within(option string, d, low, high time.Duration) {
+func (c *config) checkRange(option string, d, low, high time.Duration) {
 	if d < low || d > high {
-		c.fault("%s(%v): want %v to %v", option, d, low, high)
+		c.addError("%s(%v): want %v to %v", option, d, low, high)
 	}
 }
 
 // complete derives what was left open and checks what depends on other
 // options.
 func (c *config) complete() error {
-	c.within("WithLifetime", c.lifetime, time.Second, maxCookieAge)
+	c.checkRange("WithLifetime", c.lifetime, time.Second, maxCookieAge)
 	if c.idle == derived {
 		c.idle = min(14*24*time.Hour, c.lifetime)
 	} else {
-		c.within("WithIdleTimeout", c.idle, time.Second, max(time.Second, c.lifetime))
+		c.checkRange("WithIdleTimeout", c.idle, time.Second, max(time.Second, c.lifetime))
 	}
 	if c.anonIdle == derived {
 		c.anonIdle = c.idle
 	} else {
-		c.within("WithAnonymousIdleTimeout", c.anonIdle, time.Second, max(time.Second, c.lifetime))
+		c.checkRange("WithAnonymousIdleTimeout", c.anonIdle, time.Second, max(time.Second, c.lifetime))
 	}
 	if c.touch == derived {
 		c.touch = min(c.idle/10, time.Hour)
 	} else {
-		c.within("WithTouchInterval", c.touch, 0, max(0, c.idle-1))
+		c.checkRange("WithTouchInterval", c.touch, 0, max(0, c.idle-1))
 	}
-	c.within("WithStoreTimeout", c.timeout, 10*time.Millisecond, 10*time.Minute)
+	c.checkRange("WithStoreTimeout", c.timeout, 10*time.Millisecond, 10*time.Minute)
 	if c.maxSize < 1 || c.maxSize > 15<<20 {
-		c.fault("WithMaxSize(%d): want 1 to %d bytes", c.maxSize, 15<<20)
+		c.addError("WithMaxSize(%d): want 1 to %d bytes", c.maxSize, 15<<20)
 	}
 	c.cookie.complete(c)
-	return errors.Join(c.faults...)
+	return errors.Join(c.errs...)
 }
 
 // cookieConfig holds the cookie's name and attributes.
@@ -68,38 +68,38 @@ func (k *cookieConfig) complete(c *config) {
 	prefixed := func(p string) bool { return len(k.name) >= len(p) && strings.EqualFold(k.name[:len(p)], p) }
 	switch {
 	case !isToken(k.name):
-		c.fault("WithCookieName(%q): want a token of RFC 9110: letters, digits and !#$%%&'*+-.^_`|~", k.name)
+		c.addError("WithCookieName(%q): want a token of RFC 9110: letters, digits and !#$%%&'*+-.^_`|~", k.name)
 	case len(k.name)+encodedSize > maxCookieSize:
-		c.fault("WithCookieName: %d bytes, want at most %d", len(k.name), maxCookieSize-encodedSize)
+		c.addError("WithCookieName: %d bytes, want at most %d", len(k.name), maxCookieSize-encodedSize)
 	case prefixed("__Host-") && (!k.secure || k.domain != "" || k.path != "/"):
-		c.fault("WithCookieName(%q): browsers refuse a __Host- cookie without Secure, with a Domain or with a Path other than /", k.name)
+		c.addError("WithCookieName(%q): browsers refuse a __Host- cookie without Secure, with a Domain or with a Path other than /", k.name)
 	case prefixed("__Secure-") && !k.secure:
-		c.fault("WithCookieName(%q): browsers refuse a __Secure- cookie without Secure; leave out DangerouslyAllowHTTP", k.name)
+		c.addError("WithCookieName(%q): browsers refuse a __Secure- cookie without Secure; leave out DangerouslyAllowHTTP", k.name)
 	case prefixed("__Http-") && !k.secure: // __Host-Http- begins with __Host-, and every cookie is HttpOnly
-		c.fault("WithCookieName(%q): browsers refuse an __Http- cookie without Secure; leave out DangerouslyAllowHTTP", k.name)
+		c.addError("WithCookieName(%q): browsers refuse an __Http- cookie without Secure; leave out DangerouslyAllowHTTP", k.name)
 	}
 	probe := http.Cookie{Name: "n", Value: "v", Domain: k.domain, Path: k.path}
 	validPath := strings.HasPrefix(k.path, "/") && !strings.ContainsAny(k.path, "?#") && !strings.HasSuffix(k.path, " ") &&
 		(probe.Valid() == nil || (&http.Cookie{Name: "n", Path: k.path}).Valid() == nil)
 	switch {
 	case len(k.path) > maxPathSize: // browsers would use a default path instead
-		c.fault("WithCookiePath: %d bytes, want at most %d", len(k.path), maxPathSize)
+		c.addError("WithCookiePath: %d bytes, want at most %d", len(k.path), maxPathSize)
 	case !validPath:
-		c.fault("WithCookiePath(%q): want a path that begins with /, does not end with a space and has no ;, ?, # or control characters", k.path)
+		c.addError("WithCookiePath(%q): want a path that begins with /, does not end with a space and has no ;, ?, # or control characters", k.path)
 	case probe.Valid() != nil:
-		c.fault("WithCookieDomain(%q): want a host name such as example.com, without scheme or port", k.domain)
+		c.addError("WithCookieDomain(%q): want a host name such as example.com, without scheme or port", k.domain)
 	}
 	switch k.sameSite {
 	case http.SameSiteLaxMode, http.SameSiteStrictMode:
 	case http.SameSiteNoneMode:
 		if !k.secure {
-			c.fault("WithSameSite(SameSiteNoneMode): browsers refuse SameSite=None without Secure; leave out DangerouslyAllowHTTP")
+			c.addError("WithSameSite(SameSiteNoneMode): browsers refuse SameSite=None without Secure; leave out DangerouslyAllowHTTP")
 		}
 	default:
-		c.fault("WithSameSite(%d): want SameSiteLaxMode, SameSiteStrictMode or SameSiteNoneMode", k.sameSite)
+		c.addError("WithSameSite(%d): want SameSiteLaxMode, SameSiteStrictMode or SameSiteNoneMode", k.sameSite)
 	}
 	if k.partitioned && !k.secure {
-		c.fault("WithPartitioned: browsers refuse Partitioned without Secure; leave out DangerouslyAllowHTTP")
+		c.addError("WithPartitioned: browsers refuse Partitioned without Secure; leave out DangerouslyAllowHTTP")
 	}
 }
 

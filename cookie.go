@@ -34,7 +34,7 @@ const maxCookies = 50
 // r.CookiesNamed without parsing all others, which takes a tenth of a request's
 // time: what is not well-formed does not verify either, but for line ends, which
 // base64 skips.
-func (m *Manager) cookies(values []string, r *http.Request) []string {
+func (m *Manager) cookieValues(values []string, r *http.Request) []string {
 	for _, line := range r.Header["Cookie"] {
 		for pair := range strings.SplitSeq(line, ";") {
 			name, value, _ := strings.Cut(textproto.TrimString(pair), "=")
@@ -53,9 +53,9 @@ func (m *Manager) cookies(values []string, r *http.Request) []string {
 
 // tokens appends those that the cookies carry and the keys verify, each once
 // and at most four. It compares decoded tokens: the encoding is malleable.
-func (m *Manager) tokens(found []token, values []string) []token {
+func (m *Manager) verifiedTokens(found []token, values []string) []token {
 	for _, v := range values {
-		if t, ok := m.decode(v); ok && !slices.Contains(found, t) {
+		if t, ok := m.decodeToken(v); ok && !slices.Contains(found, t) {
 			found = append(found, t)
 		}
 		if len(found) == maxTokens {
@@ -65,7 +65,7 @@ func (m *Manager) tokens(found []token, values []string) []token {
 	return found
 }
 
-func (m *Manager) decode(value string) (t token, ok bool) {
+func (m *Manager) decodeToken(value string) (t token, ok bool) {
 	var raw []byte
 	for i := range m.keys {
 		if m.keys[i].cookies.Decode(m.cookie.name, value, &raw) != nil {
@@ -86,7 +86,7 @@ func (m *Manager) decode(value string) (t token, ok bool) {
 }
 
 // issue returns the cookie that carries the token of a session.
-func (m *Manager) issue(t token, info *Info) (*http.Cookie, error) {
+func (m *Manager) issueCookie(t token, info *Info) (*http.Cookie, error) {
 	raw := append(t.id[:], t.secret[:]...)
 	if t.unsettled != 0 {
 		raw = binary.BigEndian.AppendUint64(raw, uint64(t.unsettled))
@@ -95,7 +95,7 @@ func (m *Manager) issue(t token, info *Info) (*http.Cookie, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errSign, err)
 	}
-	c := m.blank(value)
+	c := m.newCookie(value)
 	if !m.cookie.browserSession || info.IdleTimeout > 0 {
 		left := min(info.Deadline.Sub(m.now()), maxCookieAge)
 		c.MaxAge = max(1, int((left+time.Second-1)/time.Second))
@@ -105,7 +105,7 @@ func (m *Manager) issue(t token, info *Info) (*http.Cookie, error) {
 
 // blank returns a cookie with the configured attributes. The one that deletes
 // must repeat them, or browsers keep the other one.
-func (m *Manager) blank(value string) *http.Cookie {
+func (m *Manager) newCookie(value string) *http.Cookie {
 	k := &m.cookie
 	return &http.Cookie{
 		Name: k.name, Value: value, Path: k.path, Domain: k.domain, Secure: k.secure,
@@ -113,8 +113,8 @@ func (m *Manager) blank(value string) *http.Cookie {
 	}
 }
 
-func (m *Manager) expired() *http.Cookie {
-	c := m.blank("")
+func (m *Manager) deletionCookie() *http.Cookie {
+	c := m.newCookie("")
 	c.MaxAge = -1
 	return c
 }

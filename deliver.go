@@ -15,7 +15,7 @@ func (w *response) commitFinal() error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	s.mu.Lock()
-	s.answered = true
+	s.begun = true
 	s.mu.Unlock()
 	if s.changesToken() && w.clientGone() {
 		return fmt.Errorf("%w: the client is gone", s.undeliverable(ctx))
@@ -28,9 +28,9 @@ func (w *response) commitFinal() error {
 func (s *Session) reopen(cookie bool) {
 	s.lock()
 	defer s.unlock()
-	s.answered = false
+	s.begun = false
 	if cookie {
-		s.taken = false
+		s.cookieSent = false
 	}
 }
 
@@ -65,7 +65,7 @@ func (s *Session) commitRest(ctx context.Context) error {
 // except that it ends a session that was to end. The caller holds turn.
 func (s *Session) undeliverable(ctx context.Context) error {
 	s.mu.Lock()
-	s.pend = pending{destroy: s.pend.destroy, detached: s.pend.destroy && s.pend.detached}
+	s.pend = pending{signOut: s.pend.signOut, detached: s.pend.signOut && s.pend.detached}
 	s.mu.Unlock()
 	return errors.Join(ErrUndeliverable, s.commit(ctx))
 }
@@ -88,7 +88,7 @@ func (s *Session) end(ctx context.Context, commit bool) error {
 func (s *Session) owesCookie() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.changesToken() || s.cookie != nil && !s.taken
+	return s.changesToken() || s.cookie != nil && !s.cookieSent
 }
 
 // goneAfter is the time within which the server's writer reports that the client is

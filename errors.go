@@ -112,7 +112,7 @@ func HTTPStatus(err error) int {
 
 // explain wraps an error of the store with ErrUnavailable. It leaves errors of
 // this package as they are.
-func (m *Manager) explain(ctx context.Context, err error) error {
+func (m *Manager) wrapStoreError(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -130,7 +130,9 @@ func (m *Manager) explain(ctx context.Context, err error) error {
 	}
 }
 
-func isLost(err error) bool { return errors.Is(err, ErrConflict) || errors.Is(err, ErrUncertain) }
+func needsReadBack(err error) bool {
+	return errors.Is(err, ErrConflict) || errors.Is(err, ErrUncertain)
+}
 
 // callSite returns file:line of the nearest caller outside this package.
 func callSite() string {

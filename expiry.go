@@ -4,16 +4,16 @@ import "time"
 
 // live judges limits: those in the record and, unless the session has its
 // own, those configured now, so that lowering one by a deploy works.
-func (m *Manager) live(i *Info, now time.Time) bool {
+func (m *Manager) isLive(i *Info, now time.Time) bool {
 	if !now.Before(i.ExpiresAt) || !now.Before(i.Deadline) {
 		return false
 	}
 	return i.IdleTimeout > 0 ||
-		now.Before(i.LastSeenAt.Add(m.idleTimeout(i))) && now.Before(start(i).Add(m.lifetime))
+		now.Before(i.LastSeenAt.Add(m.idleTimeout(i))) && now.Before(lifetimeStart(i).Add(m.lifetime))
 }
 
 // start is what the lifetime counts from.
-func start(i *Info) time.Time {
+func lifetimeStart(i *Info) time.Time {
 	if i.SignedInAt.After(i.CreatedAt) {
 		return i.SignedInAt
 	}
@@ -39,7 +39,7 @@ func (m *Manager) touchInterval(i *Info) time.Duration {
 }
 
 // expires returns when a session seen now ends without further activity.
-func (m *Manager) expires(i *Info, now time.Time) time.Time {
+func (m *Manager) idleExpiry(i *Info, now time.Time) time.Time {
 	if e := now.Add(m.idleTimeout(i)); e.Before(i.Deadline) {
 		return e
 	}

@@ -16,15 +16,15 @@ func (s *Session) writeHeader(h http.Header) (cookie bool) {
 	defer s.mu.Unlock()
 	personal := s.accessed || s.standing != anonymous
 	if s.cookie != nil {
-		s.taken = true
+		s.cookieSent = true
 		setCookie(h, s.cookie)
 		noStore(h)
 	} else if personal && h.Get("Cache-Control") == "" {
-		h["Cache-Control"] = only(&s.fields[0], "private")
+		h["Cache-Control"] = singleValue(&s.headerValues[0], "private")
 	}
 	if (s.cookie != nil || personal) && !varies(h) {
 		if len(h["Vary"]) == 0 {
-			h["Vary"] = only(&s.fields[1], "Cookie")
+			h["Vary"] = singleValue(&s.headerValues[1], "Cookie")
 		} else {
 			h.Add("Vary", "Cookie")
 		}
@@ -50,13 +50,13 @@ func noStore(h http.Header) {
 }
 
 // only returns a header value that needs no allocation.
-func only(field *[1]string, value string) []string {
+func singleValue(field *[1]string, value string) []string {
 	field[0] = value
 	return field[:]
 }
 
 func varies(h http.Header) bool {
-	return slices.ContainsFunc(list(h["Vary"]), func(field string) bool {
+	return slices.ContainsFunc(splitList(h["Vary"]), func(field string) bool {
 		return field == "*" || strings.EqualFold(field, "Cookie")
 	})
 }

@@ -17,15 +17,15 @@ func (s *Session) insert(ctx context.Context) (*Record, token, error) {
 	again := s.pend.inserts
 	s.pend.inserts = true
 	s.mu.Unlock()
-	rec := &Record{Info: s.nextInfo(Info{ID: t.id, CreatedAt: milli(m.now())}), Verifier: t.secret.verifier(), Values: s.data(t.id).Set}
-	mine := func(found *Record) bool { return found.knows(t.secret) }
+	rec := &Record{Info: s.nextInfo(Info{ID: t.id, CreatedAt: milli(m.now())}), Verifier: t.secret.verifier(), Values: s.pendingChange(t.id).Set}
+	mine := func(found *Record) bool { return found.matches(t.secret) }
 	lost := again
 	for try := 0; ; try++ {
 		err := m.store.Insert(ctx, rec)
 		if err == nil {
 			return rec, t, nil
 		}
-		if !isLost(err) {
+		if !needsReadBack(err) {
 			return nil, token{}, err
 		}
 		lost = lost || errors.Is(err, ErrUncertain)

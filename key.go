@@ -111,7 +111,7 @@ func (k Key[T]) Update(ctx context.Context, s *Session, f func(T) T) (T, error) 
 }
 
 func (s *Session) get(name string, typ reflect.Type, v any) bool {
-	s.m.watch(name, typ)
+	s.m.checkKeyType(name, typ)
 	s.mu.Lock()
 	s.accessed = true
 	val, ok := s.value(name)
@@ -130,7 +130,7 @@ func (s *Session) get(name string, typ reflect.Type, v any) bool {
 }
 
 func (s *Session) set(name string, typ reflect.Type, v any) {
-	s.m.watch(name, typ)
+	s.m.checkKeyType(name, typ)
 	val, err := s.m.encode(v)
 	s.change(name, typ, func(*pending) error {
 		if err != nil {
@@ -141,7 +141,7 @@ func (s *Session) set(name string, typ reflect.Type, v any) {
 }
 
 func (s *Session) unset(name string, typ reflect.Type) {
-	s.m.watch(name, typ)
+	s.m.checkKeyType(name, typ)
 	s.change(name, typ, func(*pending) error { return s.put(name, Value{}) })
 }
 
@@ -171,28 +171,28 @@ const maxWatched = 1000
 // typeWatch remembers the type of each key: a key of two types is a fault of
 // the program that otherwise shows as values that come and go.
 type typeWatch struct {
-	seen     sync.Map // name → use
+	uses     sync.Map // name → keyUse
 	count    atomic.Int32
 	faithful sync.Map // reflect.Type → bool, see isFaithful
 }
 
-type use struct {
+type keyUse struct {
 	typ reflect.Type
 	at  string
 }
 
-func (m *Manager) watch(name string, typ reflect.Type) {
-	first, ok := m.types.seen.Load(name)
+func (m *Manager) checkKeyType(name string, typ reflect.Type) {
+	first, ok := m.types.uses.Load(name)
 	if !ok && m.types.count.Load() < maxWatched {
 		m.types.count.Add(1)
 		if reason := m.cannotStore(typ); reason != "" {
 			panic(fmt.Sprintf("session: key %q has type %v, %s (%s)", name, typ, reason, callSite()))
 		}
-		first, ok = m.types.seen.LoadOrStore(name, use{typ, callSite()})
+		first, ok = m.types.uses.LoadOrStore(name, keyUse{typ, callSite()})
 	}
-	if ok && first.(use).typ != typ {
+	if ok && first.(keyUse).typ != typ {
 		panic(fmt.Sprintf("session: key %q is used with type %v (%s) and with type %v (%s); declare it once, or name one of them otherwise",
-			name, first.(use).typ, first.(use).at, typ, callSite()))
+			name, first.(keyUse).typ, first.(keyUse).at, typ, callSite()))
 	}
 }
 

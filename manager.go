@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"sync"
 )
 
 // Manager gives handlers their sessions. It is immutable, safe for concurrent
@@ -12,10 +13,11 @@ import (
 type Manager struct {
 	config
 	store Store
-	keys  []keys // the first one signs and renews, all verify
+	keys  []keys // the first one signs, renews and encrypts; all of them verify and decrypt
 	locks keyLocks
 	types typeWatch
-	warn  warnOnce
+
+	warnedInsecure sync.Once
 }
 
 // New returns a Manager that keeps sessions in store and signs cookies with a
@@ -24,11 +26,11 @@ type Manager struct {
 func New(store Store, secret string, opts ...Option) (*Manager, error) {
 	m := &Manager{config: defaults(), store: store}
 	if isNil(store) {
-		m.fault("New: the store is nil; open one with mongostore.Open, and look at its error")
+		m.addError("New: the store is nil; open one with mongostore.Open, and look at its error")
 	}
 	for i, opt := range opts {
 		if opt == nil {
-			m.fault("New: option %d is nil", i+1)
+			m.addError("New: option %d is nil", i+1)
 			continue
 		}
 		opt(&m.config)
@@ -63,7 +65,7 @@ func isNil(store Store) bool {
 func (m *Manager) addKeys(what, secret string) {
 	k, err := deriveKeys(secret)
 	if err != nil {
-		m.fault("%s %w", what, err)
+		m.addError("%s %w", what, err)
 		return
 	}
 	m.keys = append(m.keys, k)
@@ -85,7 +87,7 @@ func (m *Manager) Load(ctx context.Context, cookies []*http.Cookie) (*Session, e
 			values = append(values, c.Value)
 		}
 	}
-	if err := m.admit(ctx, s, m.tokens(nil, values)); err != nil {
+	if err := m.admit(ctx, s, m.verifiedTokens(nil, values)); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -100,14 +102,14 @@ func (m *Manager) CookieName() string { return m.cookie.name }
 // store changes. The error is [ErrNotFound] where the session has ended.
 func (m *Manager) LoadID(ctx context.Context, id ID) (*Session, error) {
 	m.mustBeMade()
-	ctx, stop := m.bounded(ctx)
+	ctx, stop := m.storeContext(ctx)
 	defer stop.release()
 	rec, err := m.store.Load(ctx, id)
 	if err != nil {
-		return nil, m.explain(ctx, err)
+		return nil, m.wrapStoreError(ctx, err)
 	}
 	s := &Session{m: m, admitted: m.now(), standing: job, rec: rec}
-	if !m.live(&rec.Info, s.admitted) {
+	if !m.isLive(&rec.Info, s.admitted) {
 		return nil, ErrNotFound
 	}
 	return s, nil

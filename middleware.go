@@ -61,13 +61,13 @@ func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Reques
 		*s = Session{m: m, request: r, admitted: m.now(), wrapped: true}
 		var oneValue [1]string // most requests have one cookie of the name
 		var oneToken [1]token
-		values := m.cookies(oneValue[:0], r)
-		if err := m.admit(r.Context(), s, m.tokens(oneToken[:0], values)); err != nil {
+		values := m.cookieValues(oneValue[:0], r)
+		if err := m.admit(r.Context(), s, m.verifiedTokens(oneToken[:0], values)); err != nil {
 			m.fail(w, r, err)
 			return
 		}
 		if len(values) == 0 {
-			s.withheld = m.withheld(r)
+			s.withheldErr = m.checkWithheld(r)
 		}
 	}
 	*res = response{inner: w, s: s, r: r}
@@ -110,8 +110,8 @@ func (s *Session) claim(r *http.Request) (mine bool, err error) {
 		return false, nil
 	}
 	s.request, s.wrapped = r, true
-	if len(s.m.cookies(nil, r)) == 0 {
-		s.withheld = s.m.withheld(r)
+	if len(s.m.cookieValues(nil, r)) == 0 {
+		s.withheldErr = s.m.checkWithheld(r)
 	}
 	return true, nil
 }

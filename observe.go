@@ -88,14 +88,14 @@ func (o observed) List(ctx context.Context, user string) (infos []Info, err erro
 	return o.Store.List(ctx, user)
 }
 
-func (m *Manager) event(ctx context.Context, e Event) {
+func (m *Manager) report(ctx context.Context, e Event) {
 	if m.observe != nil {
 		m.observe(ctx, e)
 	}
 }
 
 // lost reports a change that cannot be saved. That is never silent.
-func (m *Manager) lost(ctx context.Context, err error) {
+func (m *Manager) reportLost(ctx context.Context, err error) {
 	m.log.ErrorContext(ctx, "session: a change is lost", "error", err)
-	m.event(ctx, Event{Kind: EventLostChange, Err: err})
+	m.report(ctx, Event{Kind: EventLostChange, Err: err})
 }

@@ -32,7 +32,7 @@ type config struct {
 	cookie     cookieConfig
 	encryption bool
 	now        func() time.Time
-	faults     []error
+	errs       []error
 }
 
 const derived = -1 // a duration that follows from another one
@@ -118,7 +118,7 @@ func WithMaxPerUser(n int) Option {
 	return func(c *config) {
 		c.maxPerUser = n
 		if n < 1 || n > 10_000 {
-			c.fault("WithMaxPerUser(%d): want 1 to 10000", n)
+			c.addError("WithMaxPerUser(%d): want 1 to 10000", n)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func WithTrustedProxies(prefixes ...netip.Prefix) Option {
 	return func(c *config) {
 		c.proxies = append(c.proxies, prefixes...)
 		if slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return !p.IsValid() }) {
-			c.fault("WithTrustedProxies: a prefix is invalid; use netip.MustParsePrefix(\"10.0.0.0/8\")")
+			c.addError("WithTrustedProxies: a prefix is invalid; use netip.MustParsePrefix(\"10.0.0.0/8\")")
 		}
 	}
 }
@@ -154,7 +154,7 @@ func WithForwardedHeader(name string) Option {
 	return func(c *config) {
 		c.forwarded = http.CanonicalHeaderKey(name)
 		if !isToken(name) {
-			c.fault("WithForwardedHeader(%q): want the name of a header, such as Forwarded or X-Real-Ip", name)
+			c.addError("WithForwardedHeader(%q): want the name of a header, such as Forwarded or X-Real-Ip", name)
 		}
 	}
 }
@@ -165,7 +165,7 @@ func WithCodec(codec Codec) Option {
 	return func(c *config) {
 		c.codec = codec
 		if codec == nil {
-			c.fault("WithCodec(nil): leave the option out for JSON")
+			c.addError("WithCodec(nil): leave the option out for JSON")
 		}
 	}
 }
@@ -190,7 +190,7 @@ func WithLogger(log *slog.Logger) Option {
 	return func(c *config) {
 		c.log = log
 		if log == nil {
-			c.fault("WithLogger(nil): use slog.New(slog.DiscardHandler) for silence")
+			c.addError("WithLogger(nil): use slog.New(slog.DiscardHandler) for silence")
 		}
 	}
 }
@@ -209,7 +209,7 @@ func WithErrorHandler(answer func(w http.ResponseWriter, r *http.Request, err er
 	return func(c *config) {
 		c.answer = answer
 		if answer == nil {
-			c.fault("WithErrorHandler(nil): leave the option out for the default")
+			c.addError("WithErrorHandler(nil): leave the option out for the default")
 		}
 	}
 }
@@ -220,7 +220,7 @@ func WithObserver(f func(context.Context, Event)) Option {
 	return func(c *config) {
 		c.observe = f
 		if f == nil {
-			c.fault("WithObserver(nil): leave the option out")
+			c.addError("WithObserver(nil): leave the option out")
 		}
 	}
 }
@@ -242,7 +242,7 @@ func WithCookieDomain(domain string) Option {
 	return func(c *config) {
 		c.cookie.domain = domain
 		if domain == "" {
-			c.fault("WithCookieDomain(\"\"): leave the option out for the host alone")
+			c.addError("WithCookieDomain(\"\"): leave the option out for the host alone")
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (m *Manager) completeChange(ctx context.Context, before *Record, ch *Change
 		again := *ch
 		again.If.Versions = ch.versions(found)
 		err = m.store.Update(ctx, found.ID, &again)
-		if err == nil || !isLost(err) && !errors.Is(err, ErrNotFound) {
+		if err == nil || !needsReadBack(err) && !errors.Is(err, ErrNotFound) {
 			return err
 		}
 		if !backoff.Wait(ctx, try, 100*time.Millisecond) {

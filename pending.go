@@ -1,48 +1,46 @@
 package session
 
-import (
-	"time"
-)
+import "time"
 
-// pending is what a request has asked for and what is not yet stored. It
-// concerns the stored record or, where there is none or it is detached, a new
-// one.
+// pending holds the changes of a request that are not stored yet. They concern the
+// stored record, or a new one if nothing is stored or the record is detached.
 type pending struct {
-	detached bool // the stored record is to go
-	destroy  bool // before anything else, and its cookie too
-	user     string
-	renew    bool
-	limits   *limits
-	cleared  int              // calls of Clear: the stored values are to go
-	values   map[string]Value // Version 0: the key is to go
-	fault    error
-	token    token // of the new record, kept while commits fail
-	inserts  bool  // a commit has tried to insert it
-	tried    *attempt
-	at       string // the call that came after the response began
+	detached bool             // the stored record is to be left or deleted
+	signOut  bool             // the stored record is to be deleted first, and the cookie too
+	user     string           // user of a sign-in; empty if there is none
+	renew    bool             // the token is to be renewed
+	timeouts *timeouts        // see SetTimeouts; nil if they stay
+	cleared  int              // number of calls of Clear, which removes the stored values
+	values   map[string]Value // a Version of 0 deletes the key
+	invalid  error            // errors of invalid calls; nil if there is none
+	token    token            // of the new record, the same while commits fail
+	inserts  bool             // a commit has tried to insert the new record
+	attempt  *attempt         // nil if the outcome of all changes is known
+	at       string           // file and line of a call after the response began
 }
 
-// attempt is a change that a commit has sent without learning its outcome. To
-// send its values again as if they were new would undo what other requests have
-// stored on top of them, so the next commit completes it first.
+// attempt is a change that a commit has sent without learning its outcome. If its
+// values were sent again as new ones, they would overwrite values that other
+// requests have stored since. So the next commit completes the attempt first.
 type attempt struct {
-	change  *Change
-	next    token // the token of a renewal, else zero
-	cleared int   // pending.cleared when it was sent
-	limits  *limits
+	change   *Change
+	next     token // the token of a renewal; otherwise zero
+	cleared  int   // pending.cleared when the change was sent
+	timeouts *timeouts
 }
 
-type limits struct{ idle, lifetime time.Duration }
+// timeouts are those of one session, set by SetTimeouts.
+type timeouts struct{ idle, lifetime time.Duration }
 
 // detach drops what is pending and lets what follows begin a new record.
 func (s *Session) detach() {
-	s.pend = pending{detached: s.rec != nil, destroy: s.pend.destroy, fault: s.pend.fault, at: s.pend.at}
+	s.pend = pending{detached: s.rec != nil, signOut: s.pend.signOut, invalid: s.pend.invalid, at: s.pend.at}
 }
 
 // target returns the stored record that the pending state concerns, nil where
 // that is a new one. A superseded token reads nothing.
 func (s *Session) target() *Record {
-	if s.pend.detached || s.replaced() {
+	if s.pend.detached || s.needsSignIn() {
 		return nil
 	}
 	return s.rec
@@ -87,8 +85,8 @@ func (s *Session) dirty() bool {
 	switch {
 	case p.detached || s.creates():
 		return true
-	case s.replaced():
-		return asked || p.destroy
+	case s.needsSignIn():
+		return asked || p.signOut
 	default:
 		return asked && s.target() != nil
 	}
@@ -97,7 +95,7 @@ func (s *Session) dirty() bool {
 // changesToken tells whether a commit would make a cookie that the client
 // must get.
 func (s *Session) changesToken() bool {
-	return s.creates() || s.pend.renew && (s.target() != nil || s.replaced())
+	return s.creates() || s.pend.renew && (s.target() != nil || s.needsSignIn())
 }
 
 // nextToken returns that of the record to be inserted. It stays the same
@@ -136,7 +134,7 @@ func (s *Session) put(name string, val Value) error {
 }
 
 // data returns the pending changes of values, for a record of that ID.
-func (s *Session) data(record ID) *Change {
+func (s *Session) pendingChange(record ID) *Change {
 	ch := &Change{Replace: s.pend.cleared > 0, Set: s.pend.values}
 	for name, v := range s.pend.values {
 		if v.Version == 0 && !ch.Replace {

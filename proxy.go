@@ -6,11 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 )
-
-// warnOnce keeps a warning that every request would repeat to one line.
-type warnOnce struct{ sync.Once }
 
 // warnInsecure says once that a Secure cookie seems to go out over plain HTTP.
 // Loopback is let pass: browsers take it for secure.
@@ -19,7 +15,7 @@ func (m *Manager) warnInsecure(r *http.Request) {
 	if !m.cookie.secure || r.TLS != nil || peer.IsLoopback() || m.forwardedHTTPS(r, peer) {
 		return
 	}
-	m.warn.Do(func() {
+	m.warnedInsecure.Do(func() {
 		m.log.WarnContext(r.Context(), "session: a Secure cookie goes out over what looks like plain HTTP, and browsers will not keep it; "+
 			"serve HTTPS, or name the proxy that does with WithTrustedProxies", "peer", peer.String())
 	})
@@ -28,12 +24,12 @@ func (m *Manager) warnInsecure(r *http.Request) {
 // peerAddr returns the address of the immediate peer.
 func peerAddr(r *http.Request) netip.Addr {
 	ap, _ := netip.ParseAddrPort(r.RemoteAddr)
-	return plain(ap.Addr())
+	return withoutZone(ap.Addr())
 }
 
 // plain drops an IPv6 zone, which has no meaning on another machine and which no
 // prefix contains.
-func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
+func withoutZone(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
 func (m *Manager) trusts(addr netip.Addr) bool {
 	for _, p := range m.proxies {
@@ -48,9 +44,9 @@ func (m *Manager) forwardedHTTPS(r *http.Request, peer netip.Addr) bool {
 	if !m.trusts(peer) {
 		return false
 	}
-	proto := last(r.Header["X-Forwarded-Proto"])
+	proto := lastOf(r.Header["X-Forwarded-Proto"])
 	if m.forwarded == "Forwarded" {
-		proto = parameter(last(r.Header["Forwarded"]), "proto")
+		proto = forwardedParam(lastOf(r.Header["Forwarded"]), "proto")
 	}
 	return strings.EqualFold(proto, "https")
 }
@@ -86,19 +82,19 @@ func (m *Manager) clientIP(r *http.Request) string {
 // hopAddr parses an element of the header of WithForwardedHeader.
 func (m *Manager) hopAddr(hop string) (netip.Addr, bool) {
 	if m.forwarded == "Forwarded" {
-		hop = parameter(hop, "for")
+		hop = forwardedParam(hop, "for")
 	}
 	if len(hop) > maxHopSize {
 		return netip.Addr{}, false
 	}
 	if ap, err := netip.ParseAddrPort(hop); err == nil {
-		return plain(ap.Addr()), true
+		return withoutZone(ap.Addr()), true
 	}
 	if len(hop) > 1 && hop[0] == '[' && hop[len(hop)-1] == ']' {
 		hop = hop[1 : len(hop)-1]
 	}
 	addr, err := netip.ParseAddr(hop)
-	return plain(addr), err == nil
+	return withoutZone(addr), err == nil
 }
 
 // backward yields a header's comma-separated values, the last one first.
@@ -117,7 +113,7 @@ func backward(values []string) iter.Seq[string] {
 }
 
 // list splits a header's comma-separated values.
-func list(values []string) []string {
+func splitList(values []string) []string {
 	var items []string
 	for _, v := range values {
 		for item := range strings.SplitSeq(v, ",") {
@@ -127,7 +123,7 @@ func list(values []string) []string {
 	return items
 }
 
-func last(values []string) string {
+func lastOf(values []string) string {
 	for v := range backward(values) {
 		return v
 	}
@@ -135,7 +131,7 @@ func last(values []string) string {
 }
 
 // parameter returns one of a Forwarded element's (RFC 7239, section 4).
-func parameter(element, name string) string {
+func forwardedParam(element, name string) string {
 	for pair := range strings.SplitSeq(element, ";") {
 		if k, v, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && strings.EqualFold(k, name) {
 			return strings.Trim(v, `"`)
@@ -146,7 +142,7 @@ func parameter(element, name string) string {
 
 // describe returns the client's address and User-Agent for WithClientInfo, as valid
 // UTF-8 of bounded size.
-func (m *Manager) describe(r *http.Request) (ip, agent string) {
+func (m *Manager) describeClient(r *http.Request) (ip, agent string) {
 	if !m.clientInfo || r == nil {
 		return "", ""
 	}

@@ -18,7 +18,7 @@ func (s *Session) renew(ctx context.Context) (*Record, token, error) {
 	rec, salt := s.rec, make([]byte, 16)
 	rand.Read(salt)
 	next := token{id: rec.ID, secret: s.m.keys[0].renewed(s.secret, rec.ID, salt)}
-	ch := s.data(rec.ID)
+	ch := s.pendingChange(rec.ID)
 	if s.pend.user != "" {
 		s.encryptAgain(ch, rec)
 	}
@@ -28,7 +28,7 @@ func (s *Session) renew(ctx context.Context) (*Record, token, error) {
 	renewed, t, err := s.sendRenewal(ctx, ch, next)
 	if errors.Is(err, ErrUncertain) {
 		s.mu.Lock()
-		s.tried(ch, next)
+		s.keepAttempt(ch, next)
 		s.mu.Unlock()
 	}
 	return renewed, t, err
@@ -39,7 +39,7 @@ func (s *Session) renew(ctx context.Context) (*Record, token, error) {
 func (s *Session) sendRenewal(ctx context.Context, ch *Change, next token) (*Record, token, error) {
 	m, id := s.m, s.rec.ID
 	mine := func(found *Record) bool { return bytes.Equal(found.Salt, ch.Salt) }
-	lost := s.pend.tried != nil
+	lost := s.pend.attempt != nil
 	for try := 0; ; try++ {
 		err := m.store.Update(ctx, id, ch)
 		if err == nil {
@@ -47,7 +47,7 @@ func (s *Session) sendRenewal(ctx context.Context, ch *Change, next token) (*Rec
 			renewed.Apply(ch)
 			return renewed, next, nil
 		}
-		if !isLost(err) {
+		if !needsReadBack(err) {
 			return nil, token{}, err
 		}
 		lost = lost || errors.Is(err, ErrUncertain)
@@ -87,16 +87,16 @@ func (s *Session) join(ctx context.Context, found *Record) (*Record, token, erro
 	}
 	for _, k := range s.m.keys {
 		next := token{id: found.ID, secret: k.renewed(s.secret, found.ID, found.Salt)}
-		if !found.knows(next.secret) {
+		if !found.matches(next.secret) {
 			continue
 		}
-		ch := s.data(found.ID)
-		if s.pend.limits != nil {
+		ch := s.pendingChange(found.ID)
+		if s.pend.timeouts != nil {
 			info := found.Info
-			s.limit(&info)
+			s.applyTimeouts(&info)
 			ch.refresh(info)
 		}
-		if len(ch.Set)+len(ch.Unset) == 0 && !ch.Replace && s.pend.limits == nil {
+		if len(ch.Set)+len(ch.Unset) == 0 && !ch.Replace && s.pend.timeouts == nil {
 			return found, next, nil
 		}
 		ch.If.Verifier = found.Verifier

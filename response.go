@@ -267,7 +267,7 @@ func (w *response) replace(err error) {
 // in finish remains.
 func (w *response) cutOff(err error) {
 	w.phase, w.err = phaseCut, err
-	w.s.m.lost(w.r.Context(), err)
+	w.s.m.reportLost(w.r.Context(), err)
 	if w.control().SetWriteDeadline(time.Unix(1, 0)) == nil {
 		// This byte is not sent. The failure to send it cancels the request's
 		// context, for handlers that ignore errors.
@@ -285,7 +285,7 @@ func (w *response) finish() {
 	}
 	if err := w.s.end(w.r.Context(), w.err == nil); err != nil {
 		if w.phase == phaseHijacked {
-			w.s.m.lost(w.r.Context(), err)
+			w.s.m.reportLost(w.r.Context(), err)
 			return
 		}
 		w.cutOff(err)

@@ -76,11 +76,11 @@ func markerID(user string) ID {
 // [ErrNotFound] where the user has none of that ID.
 func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 	m.mustBeMade()
-	ctx, stop := m.bounded(ctx)
+	ctx, stop := m.storeContext(ctx)
 	defer stop.release()
 	rec, err := m.store.Load(ctx, id)
 	if err != nil {
-		return m.explain(ctx, err)
+		return m.wrapStoreError(ctx, err)
 	}
 	if user == "" || rec.User != user {
 		return ErrNotFound
@@ -95,11 +95,11 @@ func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 			r.Ended[id.String()] = m.now().UnixNano()
 		})
 		if err != nil {
-			return m.explain(ctx, err)
+			return m.wrapStoreError(ctx, err)
 		}
 	}
 	// A record's user never changes to another one, so this is still theirs.
-	return m.explain(ctx, m.store.Delete(ctx, id))
+	return m.wrapStoreError(ctx, m.store.Delete(ctx, id))
 }
 
 // RevokeAll ends all sessions of a user and all sign-ins that are under way,
@@ -119,7 +119,7 @@ func (m *Manager) RevokeAll(ctx context.Context, user string) (int, error) {
 // store timeout for itself. After an error some may be left: call it again.
 func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 	s.mu.Lock()
-	user, keep, late := s.user(), s.target().id(), s.replaced()
+	user, keep, late := s.user(), s.target().id(), s.needsSignIn()
 	if late {
 		keep = s.rec.id() // a pending sign-in renews or joins it
 	}
@@ -134,36 +134,36 @@ func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 }
 
 func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session) (n int, err error) {
-	bctx, stop := m.bounded(ctx)
+	bctx, stop := m.storeContext(ctx)
 	defer stop.release()
 	now := m.now()
 	marked, err := m.mark(bctx, user, func(r *revocation) {
 		r.NotBefore = max(r.NotBefore+1, now.UnixNano())
 	})
 	if err != nil {
-		return 0, m.explain(bctx, err)
+		return 0, m.wrapStoreError(bctx, err)
 	}
 	if by != nil {
 		by.mu.Lock()
 		by.revoked = time.Unix(0, marked.NotBefore)
 		by.mu.Unlock()
 	}
-	infos, err := m.list(bctx, user)
+	infos, err := m.listByUser(bctx, user)
 	if err != nil {
-		return 0, m.explain(bctx, err)
+		return 0, m.wrapStoreError(bctx, err)
 	}
 	for _, i := range infos {
 		if i.ID == keep {
 			continue
 		}
 		// Each has the whole store timeout: a user may have many.
-		dctx, stop := m.bounded(ctx)
+		dctx, stop := m.storeContext(ctx)
 		err := m.store.Delete(dctx, i.ID)
 		stop.release()
 		if err != nil {
-			return n, m.explain(dctx, err)
+			return n, m.wrapStoreError(dctx, err)
 		}
-		if m.live(&i, now) {
+		if m.isLive(&i, now) {
 			n++
 		}
 	}
@@ -190,7 +190,7 @@ func (m *Manager) mark(ctx context.Context, user string, change func(*revocation
 			return r, nil
 		}
 		lost = lost || errors.Is(err, ErrUncertain)
-		if !isLost(err) && !errors.Is(err, ErrNotFound) || !backoff.Wait(ctx, try, 100*time.Millisecond) {
+		if !needsReadBack(err) && !errors.Is(err, ErrNotFound) || !backoff.Wait(ctx, try, 100*time.Millisecond) {
 			return r, err
 		}
 	}
@@ -218,7 +218,7 @@ func (m *Manager) putMarker(ctx context.Context, id ID, found *Record, version i
 
 // since returns the time from which on a revocation refuses the session's
 // sign-in: its admission, or its own revocation if it came with one.
-func (s *Session) since() time.Time {
+func (s *Session) revocableSince() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.revoked.After(s.admitted) {

@@ -14,39 +14,39 @@ import (
 func (s *Session) commit(ctx context.Context) error {
 	p := &s.pend
 	s.mu.Lock()
-	fault := p.fault
+	invalid := p.invalid
 	s.mu.Unlock()
 	switch {
-	case fault != nil:
-		return fault
+	case invalid != nil:
+		return invalid
 	case !s.dirty():
 		return nil
-	case s.standing == superseded && p.destroy, s.replaced() && p.user == "" && !p.destroy:
+	case s.standing == superseded && p.signOut, s.needsSignIn() && p.user == "" && !p.signOut:
 		return ErrSuperseded
 	case s.creates() && s.standing == job:
 		return misuse("Save", errJob)
-	case s.creates() && p.user == "" && s.withheld != nil:
-		return s.withheld
+	case s.creates() && p.user == "" && s.withheldErr != nil:
+		return s.withheldErr
 	}
 	if err := s.checkSize(); err != nil {
 		return err
 	}
-	ctx, stop := s.m.bounded(ctx)
+	ctx, stop := s.m.storeContext(ctx)
 	defer stop.release()
-	return s.m.explain(ctx, s.store(ctx))
+	return s.m.wrapStoreError(ctx, s.applyPending(ctx))
 }
 
 // store carries out the pending changes in an order that leaves the client a
 // cookie that opens its session, whichever step fails. What a step has made is
 // a copy until the last step has succeeded.
-func (s *Session) store(ctx context.Context) error {
+func (s *Session) applyPending(ctx context.Context) error {
 	p := &s.pend
-	if p.destroy {
-		if err := s.destroy(ctx); err != nil {
+	if p.signOut {
+		if err := s.deleteSessions(ctx); err != nil {
 			return err
 		}
 	}
-	if err := s.finishTried(ctx); err != nil {
+	if err := s.finishAttempt(ctx); err != nil {
 		return err
 	}
 	rec, t, err := s.writeRecord(ctx)
@@ -66,14 +66,14 @@ func (s *Session) writeRecord(ctx context.Context) (*Record, token, error) {
 	var err error
 	p := &s.pend
 	switch target := s.target(); {
-	case s.standing == unsettled && !p.detached && p.user == s.rec.User && p.limits == nil:
-		rec, t, err = s.save(ctx, s.rec) // only the other steps of the sign-in are missing
-	case s.replaced() && !p.detached && p.user != "", target != nil && p.renew:
+	case s.standing == unsettled && !p.detached && p.user == s.rec.User && p.timeouts == nil:
+		rec, t, err = s.saveValues(ctx, s.rec) // only the other steps of the sign-in are missing
+	case s.needsSignIn() && !p.detached && p.user != "", target != nil && p.renew:
 		rec, t, err = s.renew(ctx)
 	case s.creates():
 		return s.insert(ctx)
 	case target != nil:
-		return s.save(ctx, target)
+		return s.saveValues(ctx, target)
 	}
 	if p.user == "" || !errors.Is(err, ErrNotFound) {
 		return rec, t, err
@@ -99,26 +99,26 @@ func (s *Session) adopt(rec *Record, t token) error {
 	var c *http.Cookie
 	if rec != nil && (s.rec == nil || t.secret != s.secret || s.standing == unsettled) {
 		var err error
-		if c, err = s.m.issue(t, &rec.Info); err != nil {
+		if c, err = s.m.issueCookie(t, &rec.Info); err != nil {
 			return err
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c != nil {
-		s.cookie, s.taken, s.standing = c, false, current
+		s.cookie, s.cookieSent, s.standing = c, false, current
 	}
 	s.rec, s.secret = rec, t.secret
-	s.pend = pending{fault: s.pend.fault} // of a call since the commit began
+	s.pend = pending{invalid: s.pend.invalid} // of a call since the commit began
 	return nil
 }
 
 // save writes the changed keys. The last write of a key wins, and a record that
 // is gone stays gone.
-func (s *Session) save(ctx context.Context, rec *Record) (*Record, token, error) {
-	ch := s.data(rec.ID)
+func (s *Session) saveValues(ctx context.Context, rec *Record) (*Record, token, error) {
+	ch := s.pendingChange(rec.ID)
 	if len(ch.Set)+len(ch.Unset) == 0 && !ch.Replace {
-		return rec, token{id: rec.ID, secret: s.secret}, nil // finishTried has stored all
+		return rec, token{id: rec.ID, secret: s.secret}, nil // finishAttempt has stored all
 	}
 	err := s.m.sendChange(ctx, rec, ch)
 	s.mu.Lock()
@@ -127,20 +127,20 @@ func (s *Session) save(ctx context.Context, rec *Record) (*Record, token, error)
 	case err == nil:
 		rec.Apply(ch)
 	case errors.Is(err, ErrUncertain):
-		s.tried(ch, token{})
+		s.keepAttempt(ch, token{})
 	}
 	return rec, token{id: rec.ID, secret: s.secret}, err
 }
 
 // tried keeps a change whose outcome is unknown. The caller holds both locks.
-func (s *Session) tried(ch *Change, next token) {
+func (s *Session) keepAttempt(ch *Change, next token) {
 	ch.Set = maps.Clone(ch.Set) // it may be the pending map
-	s.pend.tried = &attempt{ch, next, s.pend.cleared, s.pend.limits}
+	s.pend.attempt = &attempt{ch, next, s.pend.cleared, s.pend.timeouts}
 }
 
-// finishTried completes the attempt of an earlier commit.
-func (s *Session) finishTried(ctx context.Context) error {
-	a := s.pend.tried
+// finishAttempt completes the attempt of an earlier commit.
+func (s *Session) finishAttempt(ctx context.Context) error {
+	a := s.pend.attempt
 	if a == nil || s.rec == nil {
 		return nil
 	}
@@ -151,7 +151,7 @@ func (s *Session) finishTried(ctx context.Context) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.rec.Apply(a.change)
-		s.dropTried()
+		s.dropAttempt()
 		return nil
 	}
 	rec, t, err := s.sendRenewal(ctx, a.change, a.next)
@@ -159,44 +159,44 @@ func (s *Session) finishTried(ctx context.Context) error {
 		s.forget()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.pend.tried = nil
+		s.pend.attempt = nil
 		return nil // the sign-in begins another session
 	}
 	if err != nil {
 		return err
 	}
 	if s.pend.user != "" {
-		t.unsettled = s.since().UnixNano()
+		t.unsettled = s.revocableSince().UnixNano()
 	}
-	return s.adoptTried(rec, t)
+	return s.adoptAttempt(rec, t)
 }
 
-// adoptTried makes the session that of a renewal by an earlier commit. What that
+// adoptAttempt makes the session that of a renewal by an earlier commit. What that
 // has not stored is still pending, as is a sign-in, which is not yet complete.
-func (s *Session) adoptTried(rec *Record, t token) error {
-	c, err := s.m.issue(t, &rec.Info)
+func (s *Session) adoptAttempt(rec *Record, t token) error {
+	c, err := s.m.issueCookie(t, &rec.Info)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dropTried()
-	s.rec, s.secret, s.cookie, s.taken = rec, t.secret, c, false
+	s.dropAttempt()
+	s.rec, s.secret, s.cookie, s.cookieSent = rec, t.secret, c, false
 	if t.unsettled != 0 {
 		s.standing = unsettled
 	}
 	return nil
 }
 
-// dropTried removes from the pending changes those that are stored now.
-func (s *Session) dropTried() {
-	p, a := &s.pend, s.pend.tried
-	p.tried = nil
+// dropAttempt removes from the pending changes those that are stored now.
+func (s *Session) dropAttempt() {
+	p, a := &s.pend, s.pend.attempt
+	p.attempt = nil
 	if a.cleared == p.cleared {
 		p.cleared = 0
 	}
-	if !a.next.id.IsZero() && a.limits == p.limits {
-		p.renew, p.limits = false, nil
+	if !a.next.id.IsZero() && a.timeouts == p.timeouts {
+		p.renew, p.timeouts = false, nil
 	}
 	for name, v := range p.values {
 		if v.Version == a.change.Set[name].Version && (v.Version != 0 || slices.Contains(a.change.Unset, name)) {

@@ -11,58 +11,62 @@ import (
 	"time"
 )
 
-// Session is what one request sees and changes of a session. It is safe for
-// concurrent use until the request's handler returns; other requests of the
-// same visitor have Sessions of their own.
+// Session is the session of one request. It is safe for concurrent use until the
+// request's handler returns. Other requests of the same visitor have Sessions of
+// their own.
 //
-// Methods without a context do no I/O: what they change is stored when the
-// response begins, and what was wrong with the call (an unencodable value, a
-// name that cannot be) is answered and logged then. Methods with a context do
-// I/O at once and return what became of it.
+// Methods without a context do no I/O. Their changes are pending until the
+// response begins, when the Manager saves them. An invalid call, such as one with
+// a value that cannot be encoded, is remembered like an error of a
+// [bufio.Writer]. Save returns it. Without a Save the Manager logs it and
+// responds with 500 Internal Server Error instead of the page.
+//
+// Methods with a context access the store immediately and return an error. They do
+// not observe the end of the context, but pass its values to the store. The store
+// timeout bounds them (see [WithStoreTimeout]).
 type Session struct {
 	m        *Manager
 	request  *http.Request // nil outside HTTP
-	admitted time.Time     // when, before anything was loaded
+	admitted time.Time     // time of the admission, before anything was loaded
 
-	// turn is held by one change, commit, Reload or step of an Update at a
-	// time, through its calls of the store. mu guards the fields below and is
-	// never held during a call of the store, a logger, an observer or a codec,
-	// which may ask the session for its user. Whoever writes a field holds
-	// both, so that the holder of turn reads without mu; the exceptions name
-	// mu.
+	// turn is held by one change, commit, Reload or step of an Update at a time,
+	// also while it calls the store. mu guards the fields below. It is never held
+	// during a call of the store, a logger, an observer or a codec, because these
+	// may read the session. A writer of a field holds both locks, so the holder of
+	// turn can read without mu. The fields at the end are exceptions.
 	turn sync.Mutex
 	mu   sync.Mutex
 
-	standing standing
-	rec      *Record // as stored; nil if nothing is stored
-	secret   secret  // of the token that was presented or issued last
-	others   []ID    // live sessions of other cookies in the request
-	withheld error   // see Manager.withheld; nil if the client has no other session
-	lapsed   bool    // the request came with the token of a session that has ended
-	pend     pending
-	wrapped  bool // a Wrap commits the session
-	answered bool // the response has begun
-	ended    bool // the handler has returned
+	standing    standing
+	rec         *Record // as stored; nil if nothing is stored
+	secret      secret  // of the token that was presented or issued last
+	others      []ID    // live sessions of other cookies in the request
+	withheldErr error   // see Manager.checkWithheld; nil if the client has no other session
+	lapsed      bool    // the request came with the token of a session that has ended
+	pend        pending
+	wrapped     bool // a Wrap commits the session
+	begun       bool // the response has begun
+	ended       bool // the handler has returned
 
-	late atomic.Bool // there are changes since the response began
+	late atomic.Bool // changes were made after the response began
 
-	// These are read and written under mu.
-	cookie   *http.Cookie // the cookie that a commit made, until it is sent
-	taken    bool         // cookie has been handed to the caller, who sends it
-	revoked  time.Time    // the latest revocation by this request
-	accessed bool
-	fields   [2][1]string // backing arrays of header values; see only
+	// These fields are read and written with mu only.
+	cookie       *http.Cookie // made by a commit and not sent yet; nil if there is none
+	cookieSent   bool         // the caller has got cookie and sends it
+	revoked      time.Time    // latest revocation by this request; zero if there is none
+	accessed     bool         // the handler has read or changed the session
+	headerValues [2][1]string // backing arrays of header values; see singleValue
 }
 
-// standing is what the request's token amounts to.
+// standing describes the relation of the request's token to a record.
 type standing int
 
 const (
-	anonymous  standing = iota // no token, or none of a live session
+	anonymous  standing = iota // no token, or not one of a live session
 	current                    // the token of rec
 	superseded                 // the token before a renewal of rec, which other requests may still carry
 	unsettled                  // the token of rec, whose sign-in failed in this request before it was complete
-	job                        // no token; rec was loaded by its ID
+	job                        // no token, because rec was loaded by its ID
 )
 
 // ID returns the session's, the zero ID where nothing is stored or about to
@@ -89,7 +93,7 @@ func (s *Session) Info() Info {
 	var info Info
 	if rec := s.target(); rec != nil {
 		info = rec.Info
-	} else if s.replaced() && s.pend.user != "" {
+	} else if s.needsSignIn() && s.pend.user != "" {
 		info.ID = s.rec.ID // the sign-in renews or joins it
 	} else if s.creates() {
 		info.ID = s.nextToken().id
@@ -112,9 +116,9 @@ func (s *Session) SignIn(user string) {
 			return errJob
 		}
 		if is := s.owner(); is != "" && is != user {
-			limits := p.limits
+			kept := p.timeouts
 			s.detach()
-			p.limits = limits
+			p.timeouts = kept
 		}
 		p.user, p.renew = user, true
 		return nil
@@ -138,7 +142,7 @@ func (s *Session) SetTimeouts(idle, lifetime time.Duration) {
 		if idle < time.Second || idle > lifetime || lifetime > maxCookieAge {
 			return fmt.Errorf("idle %v, lifetime %v: want one second <= idle <= lifetime <= %v", idle, lifetime, maxCookieAge)
 		}
-		p.limits, p.renew = &limits{idle.Truncate(time.Millisecond), lifetime.Truncate(time.Millisecond)}, true
+		p.timeouts, p.renew = &timeouts{idle.Truncate(time.Millisecond), lifetime.Truncate(time.Millisecond)}, true
 		return s.notJob()
 	})
 }
@@ -157,7 +161,7 @@ func (s *Session) Clear() {
 func (s *Session) SignOut() {
 	s.change("SignOut", nil, func(p *pending) error {
 		s.detach()
-		p.destroy = true
+		p.signOut = true
 		return nil
 	})
 }
@@ -176,14 +180,14 @@ func (s *Session) Expired() bool {
 // but for Updates.
 func (s *Session) Discard() {
 	s.lock()
-	fault := s.pend.fault
-	if a := s.pend.tried; a != nil && !a.next.id.IsZero() {
+	invalid := s.pend.invalid
+	if a := s.pend.attempt; a != nil && !a.next.id.IsZero() {
 		s.standing = superseded // perhaps, by this request's own renewal
 	}
 	s.pend = pending{}
 	s.unlock()
-	if fault != nil {
-		s.m.log.Warn("session: Discard forgot a fault", "error", fault)
+	if invalid != nil {
+		s.m.log.Warn("session: Discard forgot a fault", "error", invalid)
 	}
 }
 
@@ -199,7 +203,7 @@ func (s *Session) Discard() {
 func (s *Session) Save(ctx context.Context) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	if s.answered && s.changesToken() {
+	if s.begun && s.changesToken() {
 		return ErrUndeliverable
 	}
 	if err := s.readmit(ctx); err != nil {
@@ -230,7 +234,7 @@ func (s *Session) Cookie() *http.Cookie {
 	if s.cookie == nil {
 		return nil
 	}
-	s.taken = true
+	s.cookieSent = true
 	c := *s.cookie
 	return &c
 }
@@ -261,7 +265,7 @@ func (s *Session) unlock() {
 // method, or the key that has a type.
 func (s *Session) change(what string, typ reflect.Type, f func(p *pending) error) {
 	if err := s.changeOpen(what, typ, f); err != nil {
-		s.m.lost(s.context(), err)
+		s.m.reportLost(s.context(), err)
 	}
 }
 
@@ -271,14 +275,14 @@ func (s *Session) changeOpen(what string, typ reflect.Type, f func(p *pending) e
 	defer s.unlock()
 	if s.ended {
 		err := misuse(keyText(what, typ), errEnded)
-		s.pend.fault = errors.Join(s.pend.fault, err)
+		s.pend.invalid = errors.Join(s.pend.invalid, err)
 		return err
 	}
 	s.accessed = true
 	if err := f(&s.pend); err != nil {
-		s.pend.fault = errors.Join(s.pend.fault, misuse(keyText(what, typ), err))
+		s.pend.invalid = errors.Join(s.pend.invalid, misuse(keyText(what, typ), err))
 	}
-	if s.answered {
+	if s.begun {
 		s.changedLate()
 	}
 	return nil

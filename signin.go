@@ -14,7 +14,7 @@ import (
 // revocation that came in between, ends the user's sessions beyond the maximum
 // and those of this client that it takes the place of.
 func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error {
-	since := s.since()
+	since := s.revocableSince()
 	err := s.m.checkRevoked(ctx, rec, since)
 	if errors.Is(err, ErrRevoked) {
 		if s.rec.id() == rec.ID {
@@ -50,17 +50,17 @@ func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error 
 // request could not read; see settle.
 func (s *Session) leaveUnsettled(rec *Record, t token, since time.Time, why error) error {
 	t.unsettled = since.UnixNano()
-	c, err := s.m.issue(t, &rec.Info)
+	c, err := s.m.issueCookie(t, &rec.Info)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cookie, s.taken = c, false
+	s.cookie, s.cookieSent = c, false
 	s.others = s.superfluous(rec) // a repetition ends them
 	s.rec, s.secret, s.standing = rec, t.secret, unsettled
 	p := &s.pend // values are stored, the sign-in is to be repeated
-	s.pend = pending{user: p.user, renew: true, limits: p.limits, fault: p.fault, at: p.at}
+	s.pend = pending{user: p.user, renew: true, timeouts: p.timeouts, invalid: p.invalid, at: p.at}
 	return why
 }
 
@@ -83,7 +83,7 @@ func (m *Manager) settle(ctx context.Context, rec *Record, t token) error {
 // deleteWithRetry deletes a record that must not stay. The time of the request
 // may be up, so it has a little of its own.
 func (m *Manager) deleteWithRetry(ctx context.Context, id ID) error {
-	ctx, stop := within(ctx, m.timeout/10)
+	ctx, stop := withLazyTimeout(ctx, m.timeout/10)
 	defer stop.release()
 	for try := 0; ; try++ {
 		err := m.store.Delete(ctx, id)
@@ -111,17 +111,17 @@ func (s *Session) nextInfo(info Info) Info {
 		info.User, info.SignedInAt, info.IdleTimeout = s.pend.user, now, 0
 	}
 	if s.pend.user != "" || info.Deadline.IsZero() {
-		info.ClientIP, info.UserAgent = s.m.describe(s.request)
-		info.Deadline = start(&info).Add(s.m.lifetime)
+		info.ClientIP, info.UserAgent = s.m.describeClient(s.request)
+		info.Deadline = lifetimeStart(&info).Add(s.m.lifetime)
 	}
-	s.limit(&info)
-	info.ExpiresAt = s.m.expires(&info, now)
+	s.applyTimeouts(&info)
+	info.ExpiresAt = s.m.idleExpiry(&info, now)
 	return info
 }
 
-func (s *Session) limit(info *Info) {
-	if l := s.pend.limits; l != nil {
-		info.IdleTimeout, info.Deadline = l.idle, start(info).Add(l.lifetime)
-		info.ExpiresAt = s.m.expires(info, milli(s.m.now()))
+func (s *Session) applyTimeouts(info *Info) {
+	if l := s.pend.timeouts; l != nil {
+		info.IdleTimeout, info.Deadline = l.idle, lifetimeStart(info).Add(l.lifetime)
+		info.ExpiresAt = s.m.idleExpiry(info, milli(s.m.now()))
 	}
 }

@@ -10,14 +10,14 @@ import (
 // and not with the request: to cancel an operation closes its connection. It
 // has no deadline: with one, the driver of MongoDB repeats a command that
 // keeps failing, thousands of times a second.
-func (m *Manager) bounded(ctx context.Context) (context.Context, *bound) {
-	return within(ctx, m.timeout)
+func (m *Manager) storeContext(ctx context.Context) (context.Context, *lazyTimeout) {
+	return withLazyTimeout(ctx, m.timeout)
 }
 
 // bound is a context that ends after a time, or when it is released. The time
 // begins when somebody first waits for its end: a store that has the answer at
 // hand does not pay for a timer.
-type bound struct {
+type lazyTimeout struct {
 	context.Context
 	cancel context.CancelFunc
 	after  time.Duration
@@ -25,23 +25,23 @@ type bound struct {
 	timer  *time.Timer
 }
 
-func within(ctx context.Context, d time.Duration) (context.Context, *bound) {
+func withLazyTimeout(ctx context.Context, d time.Duration) (context.Context, *lazyTimeout) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	b := &bound{Context: ctx, cancel: cancel, after: d}
+	b := &lazyTimeout{Context: ctx, cancel: cancel, after: d}
 	return b, b
 }
 
-func (b *bound) Done() <-chan struct{} {
+func (b *lazyTimeout) Done() <-chan struct{} {
 	b.begin.Do(func() { b.timer = time.AfterFunc(b.after, b.cancel) })
 	return b.Context.Done()
 }
 
-func (b *bound) Err() error {
+func (b *lazyTimeout) Err() error {
 	b.Done()
 	return b.Context.Err()
 }
 
-func (b *bound) release() {
+func (b *lazyTimeout) release() {
 	b.begin.Do(func() {})
 	if b.timer != nil {
 		b.timer.Stop()

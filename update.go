@@ -14,11 +14,11 @@ import (
 // update is Key.Update: it compares and swaps the version of one value, and
 // returns what it stored. A key that this request has pending is swapped there.
 func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f func(record ID, old Value, present bool) (Value, error)) (Value, error) {
-	s.m.watch(name, typ)
+	s.m.checkKeyType(name, typ)
 	if err := checkName("key", name); err != nil {
 		return Value{}, misuse(keyText(name, typ), err)
 	}
-	ctx, stop := s.m.bounded(ctx)
+	ctx, stop := s.m.storeContext(ctx)
 	defer stop.release()
 	s.mu.Lock()
 	lock := lockName{id: s.target().id(), key: name}
@@ -28,7 +28,7 @@ func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f f
 	}
 	turn, ok := s.m.locks.acquire(ctx, lock)
 	if !ok {
-		return Value{}, s.m.explain(ctx, errors.New("other Updates of the key are still waiting for it"))
+		return Value{}, s.m.wrapStoreError(ctx, errors.New("other Updates of the key are still waiting for it"))
 	}
 	defer turn.release()
 	sw := swap{name: name, turn: turn, f: func(record ID, old Value, present bool) (Value, error) {
@@ -39,13 +39,13 @@ func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f f
 		return next, err
 	}}
 	for try := 0; ; try++ {
-		stored, err := s.compare(ctx, &sw)
+		stored, err := s.tryUpdate(ctx, &sw)
 		var undone *undoneError
 		if !errors.As(err, &undone) {
-			return stored, s.m.explain(ctx, err)
+			return stored, s.m.wrapStoreError(ctx, err)
 		}
 		if !backoff.Wait(ctx, try, 50*time.Millisecond) {
-			return Value{}, s.m.explain(ctx, undone.why)
+			return Value{}, s.m.wrapStoreError(ctx, undone.why)
 		}
 	}
 }
@@ -66,15 +66,15 @@ func (e *undoneError) Error() string { return e.why.Error() }
 
 // compare makes one try. It never holds the session's locks while f runs, which
 // may use the session.
-func (s *Session) compare(ctx context.Context, sw *swap) (Value, error) {
+func (s *Session) tryUpdate(ctx context.Context, sw *swap) (Value, error) {
 	s.lock()
 	s.accessed = true
-	if s.replaced() {
+	if s.needsSignIn() {
 		s.unlock()
 		return Value{}, ErrSuperseded
 	}
-	rec, folds, turn := s.target(), s.folds(sw.name), sw.turn
-	if !folds && turn.last != nil && bytes.Equal(turn.verifier, rec.Verifier) {
+	rec, pending, turn := s.target(), s.updatesPending(sw.name), sw.turn
+	if !pending && turn.last != nil && bytes.Equal(turn.verifier, rec.Verifier) {
 		rec.put(sw.name, *turn.last) // what the one before in the queue wrote
 	}
 	old, present := s.value(sw.name)
@@ -88,8 +88,8 @@ func (s *Session) compare(ctx context.Context, sw *swap) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	if folds {
-		return next, s.fold(sw.name, old, next)
+	if pending {
+		return next, s.updatePending(sw.name, old, next)
 	}
 	stored := s.m.protect(rec.ID, sw.name, next)
 	if err := s.checkGrowth(rec, sw.name, old, stored); err != nil {
@@ -97,13 +97,13 @@ func (s *Session) compare(ctx context.Context, sw *swap) (Value, error) {
 	}
 	ch := &Change{If: Guard{Versions: map[string]int64{sw.name: old.Version}}, Set: map[string]Value{sw.name: stored}}
 	err = s.m.store.Update(ctx, rec.ID, ch)
-	if isLost(err) {
+	if needsReadBack(err) {
 		sw.sent = append(sw.sent, next)
 		sw.lost = sw.lost || errors.Is(err, ErrUncertain)
 		return s.readBackUpdate(ctx, rec.ID, verifier, old, sw, err)
 	}
 	if err == nil {
-		s.remember(rec.ID, sw, old, stored)
+		s.rememberStored(rec.ID, sw, old, stored)
 	}
 	return next, err
 }
@@ -130,7 +130,7 @@ func (s *Session) readBackUpdate(ctx context.Context, id ID, verifier []byte, ol
 		return Value{}, err
 	}
 	if sent(found) {
-		s.remember(id, sw, old, is)
+		s.rememberStored(id, sw, old, is)
 		return sw.sent[try], nil
 	}
 	s.lock()
@@ -144,12 +144,12 @@ func (s *Session) readBackUpdate(ctx context.Context, id ID, verifier []byte, ol
 	case sw.lost:
 		why = ErrUncertain // it seems not to be applied, but may be yet
 	}
-	s.remember(id, sw, old, is)
+	s.rememberStored(id, sw, old, is)
 	return Value{}, &undoneError{why}
 }
 
-// folds tells whether an Update is to change the pending state.
-func (s *Session) folds(name string) bool {
+// pending tells whether an Update is to change the pending state.
+func (s *Session) updatesPending(name string) bool {
 	_, touched := s.pend.values[name]
 	return touched || s.pend.cleared > 0 || s.target() == nil
 }
@@ -158,16 +158,16 @@ func (s *Session) folds(name string) bool {
 // the Update has found it. A Save by another goroutine may have stored it in
 // between: the result would then overwrite, without a guard, what others have
 // made of the stored value.
-func (s *Session) fold(name string, old, next Value) error {
+func (s *Session) updatePending(name string, old, next Value) error {
 	s.lock()
 	defer s.unlock()
 	if s.ended {
 		return misuse("Update", errEnded)
 	}
-	if is, _ := s.value(name); !s.folds(name) || is.Version != old.Version {
+	if is, _ := s.value(name); !s.updatesPending(name) || is.Version != old.Version {
 		return &undoneError{ErrConflict}
 	}
-	if s.answered {
+	if s.begun {
 		s.changedLate()
 	}
 	return s.put(name, next)
@@ -175,7 +175,7 @@ func (s *Session) fold(name string, old, next Value) error {
 
 // remember takes over a value that is known to be stored, unless a Reload has
 // read another one since the Update began: that one is newer.
-func (s *Session) remember(id ID, sw *swap, old, is Value) {
+func (s *Session) rememberStored(id ID, sw *swap, old, is Value) {
 	s.lock()
 	defer s.unlock()
 	sw.turn.last, sw.turn.verifier = nil, nil

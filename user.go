@@ -14,29 +14,29 @@ import (
 // List returns the live sessions of a user, those last seen first.
 func (m *Manager) List(ctx context.Context, user string) ([]Info, error) {
 	m.mustBeMade()
-	ctx, stop := m.bounded(ctx)
+	ctx, stop := m.storeContext(ctx)
 	defer stop.release()
 	infos, err := m.listLive(ctx, user)
-	return infos, m.explain(ctx, err)
+	return infos, m.wrapStoreError(ctx, err)
 }
 
 func (m *Manager) listLive(ctx context.Context, user string) ([]Info, error) {
 	if user == "" {
 		return nil, nil // anonymous sessions are nobody's
 	}
-	infos, err := m.list(ctx, user)
+	infos, err := m.listByUser(ctx, user)
 	if err != nil {
 		return nil, err
 	}
 	now := m.now()
-	infos = slices.DeleteFunc(infos, func(i Info) bool { return !m.live(&i, now) })
+	infos = slices.DeleteFunc(infos, func(i Info) bool { return !m.isLive(&i, now) })
 	slices.SortFunc(infos, func(a, b Info) int { return b.LastSeenAt.Compare(a.LastSeenAt) })
 	return infos, nil
 }
 
 // list returns the sessions of a user, and no others: a database may compare
 // names by a collation under which different ones are equal.
-func (m *Manager) list(ctx context.Context, user string) ([]Info, error) {
+func (m *Manager) listByUser(ctx context.Context, user string) ([]Info, error) {
 	infos, err := m.store.List(ctx, user)
 	return slices.DeleteFunc(infos, func(i Info) bool { return i.User != user }), err
 }
@@ -86,7 +86,7 @@ func (m *Manager) endOldSession(ctx context.Context, id ID, by *Record) error {
 		if err == nil {
 			return m.store.Delete(ctx, id)
 		}
-		if !isLost(err) && !errors.Is(err, ErrNotFound) || !backoff.Wait(ctx, try, time.Second) {
+		if !needsReadBack(err) && !errors.Is(err, ErrNotFound) || !backoff.Wait(ctx, try, time.Second) {
 			return err
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 // withheld returns an error if the browser that sent r may have a session cookie
 // that it did not send. A new session would replace that cookie's session.
-func (m *Manager) withheld(r *http.Request) error {
+func (m *Manager) checkWithheld(r *http.Request) error {
 	switch {
 	case m.crossSite(r):
 		return ErrCrossSite
@@ -68,7 +68,7 @@ func (m *Manager) requestedPath(r *http.Request) string {
 		return path
 	}
 	var full strings.Builder
-	for _, prefix := range list(r.Header["X-Forwarded-Prefix"]) {
+	for _, prefix := range splitList(r.Header["X-Forwarded-Prefix"]) {
 		full.WriteString(strings.TrimRight(prefix, "/"))
 	}
 	full.WriteString(path)

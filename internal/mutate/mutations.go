@@ -65,12 +65,12 @@ var mutations = []mutation{
 	},
 	{
 		"a failed load taken for no session", "admit.go",
-		"		case err != nil:\n			return m.explain(bctx, err)\n", "		case err != nil:\n			continue\n",
+		"		case err != nil:\n			return m.wrapStoreError(bctx, err)\n", "		case err != nil:\n			continue\n",
 		".", "TestStoreErrorsAreAnsweredNotHidden",
 	},
 	{
 		"a superseded token that may write", "save.go",
-		"\tcase s.standing == superseded && p.destroy, s.replaced() && p.user == \"\" && !p.destroy:\n\t\treturn ErrSuperseded\n", "",
+		"\tcase s.standing == superseded && p.signOut, s.needsSignIn() && p.user == \"\" && !p.signOut:\n\t\treturn ErrSuperseded\n", "",
 		".", "TestSupersededToken",
 	},
 	{
@@ -205,7 +205,7 @@ var mutations = []mutation{
 	},
 	{
 		"a cookie that other sites' requests replace", "save.go",
-		"	case s.creates() && p.user == \"\" && s.withheld != nil:\n		return s.withheld\n", "",
+		"	case s.creates() && p.user == \"\" && s.withheldErr != nil:\n		return s.withheldErr\n", "",
 		".", "TestCrossSiteRequests",
 	},
 	{
@@ -500,7 +500,7 @@ var mutations = []mutation{
 	},
 	{
 		"a pending Update over a value that another goroutine has saved", "update.go",
-		"	if is, _ := s.value(name); !s.folds(name) || is.Version != old.Version {\n", "	if is, _ := s.value(name); is.Version != old.Version && false {\n",
+		"	if is, _ := s.value(name); !s.updatesPending(name) || is.Version != old.Version {\n", "	if is, _ := s.value(name); is.Version != old.Version && false {\n",
 		"internal/model", "TestGoroutinesOfOneRequest",
 	},
 	{

@@ -19,7 +19,7 @@ var protocol = []mutation{
 	},
 	{
 		"an unsettled token that is not judged", "admit.go",
-		"if err == nil && t.unsettled != 0 && rec.knows(t.secret) {", "if false {",
+		"if err == nil && t.unsettled != 0 && rec.matches(t.secret) {", "if false {",
 		".", "TestSignIn_UnsettledTokenMeetsTheRevocation",
 	},
 	{
@@ -54,12 +54,12 @@ var protocol = []mutation{
 	},
 	{
 		"an Update that is handed another token's value", "update.go",
-		"if !folds && turn.last != nil && bytes.Equal(turn.verifier, rec.Verifier) {", "if !folds && turn.last != nil && bytes.Equal(nil, nil) {",
+		"if !pending && turn.last != nil && bytes.Equal(turn.verifier, rec.Verifier) {", "if !pending && turn.last != nil && bytes.Equal(nil, nil) {",
 		".", "TestUpdate_AfterASignInInTheQueue",
 	},
 	{
-		"an Update that folds into a state that is gone", "update.go",
-		"if is, _ := s.value(name); !s.folds(name) || is.Version != old.Version {", "if false {",
+		"an Update that pending into a state that is gone", "update.go",
+		"if is, _ := s.value(name); !s.updatesPending(name) || is.Version != old.Version {", "if false {",
 		".", "TestUpdate_SaveByAnotherGoroutine",
 	},
 	{
@@ -89,12 +89,12 @@ var protocol = []mutation{
 	},
 	{
 		"a save that forgets an unknown outcome", "save.go",
-		"		s.tried(ch, token{})\n", "",
+		"		s.keepAttempt(ch, token{})\n", "",
 		".", "TestSave_AgainAfterAnUnknownOutcome",
 	},
 	{
 		"a renewal that forgets an unknown outcome", "renew.go",
-		"		s.tried(ch, next)\n", "",
+		"		s.keepAttempt(ch, next)\n", "",
 		".", "TestSave_AgainAfterAnUnknownOutcome",
 	},
 	{
@@ -134,7 +134,7 @@ var protocol = []mutation{
 	},
 	{
 		"a lifetime that no cookie has", "config.go",
-		"c.within(\"WithLifetime\", c.lifetime, time.Second, maxCookieAge)", "c.within(\"WithLifetime\", c.lifetime, time.Second, 10*maxCookieAge)",
+		"c.checkRange(\"WithLifetime\", c.lifetime, time.Second, maxCookieAge)", "c.checkRange(\"WithLifetime\", c.lifetime, time.Second, 10*maxCookieAge)",
 		".", "TestLifetimesBeyondThatOfACookie",
 	},
 }
