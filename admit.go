@@ -9,13 +9,17 @@ import (
 	"time"
 )
 
-// grace is how long after a renewal the tokens before it are taken for late
-// rather than stolen ones.
+// grace is the time after a renewal in which an earlier token counts as
+// superseded. Later it counts as stale, because it may have been stolen.
 const grace = 30 * time.Second
 
-// admit finds the session that one of the tokens belongs to and judges it, for
-// the whole request. Of several the one that signed in last is it, else the
-// newest.
+// admit finds the session to which one of the tokens belongs, for the whole
+// request. If several tokens open a session, it chooses the session with the
+// latest sign-in or, if nobody signed in, the newest one.
+//
+// A token that is stale for its record is not reported if another token opens
+// the same record. The browser has then kept an old cookie next to the new
+// one.
 func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 	if len(tokens) == 0 {
 		return nil
@@ -60,13 +64,14 @@ func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 	return nil
 }
 
-// knows compares in constant time. A record without a verifier knows nobody.
+// matches reports whether s is the secret of the record's token. It compares
+// in constant time. A record without a verifier matches no secret.
 func (r *Record) matches(s secret) bool {
 	return subtle.ConstantTimeCompare(r.Verifier, s.verifier()) == 1
 }
 
-// choose makes rec the session's, unless the one that another cookie gave it
-// signed in or began later.
+// choose makes rec the record of the session, unless another cookie's record
+// has a later sign-in or creation. The other record goes to s.others.
 func (s *Session) choose(rec *Record, sec secret) {
 	if s.standing == current {
 		older := cmp.Or(rec.SignedInAt.Compare(s.rec.SignedInAt), rec.CreatedAt.Compare(s.rec.CreatedAt)) <= 0
@@ -79,8 +84,9 @@ func (s *Session) choose(rec *Record, sec secret) {
 	s.rec, s.secret, s.standing = rec, sec, current
 }
 
-// touch records activity when that is due. It is tried once and briefly, and
-// its failure fails no request: the session has been admitted.
+// touch records activity if the touch interval has passed. It makes one
+// attempt, limited to a tenth of the store timeout. It logs an error but does
+// not return it, because the session has already been admitted.
 func (s *Session) touch(ctx context.Context, now time.Time) {
 	now, rec := milli(now), s.rec
 	due := now.Add(-s.m.touchInterval(&rec.Info))
@@ -90,8 +96,8 @@ func (s *Session) touch(ctx context.Context, now time.Time) {
 	tctx, stop := withLazyTimeout(ctx, s.m.timeout/10)
 	defer stop.release()
 	ch := &Change{
-		// The verifier keeps a touch from undoing limits that SetTimeouts
-		// has shortened meanwhile.
+		// With the verifier, a touch does not undo shorter timeouts of a
+		// concurrent SetTimeouts, which has renewed the token.
 		If:         Guard{Verifier: rec.Verifier, SeenBefore: due},
 		LastSeenAt: now, ExpiresAt: s.m.idleExpiry(&rec.Info, now),
 	}
@@ -106,9 +112,10 @@ func (s *Session) touch(ctx context.Context, now time.Time) {
 	}
 }
 
-// readmit judges a session anew, some time after its admission. Other requests
-// may have extended it since, so it reads again if the session seems to have
-// ended. A sign-in does not need the session to be live.
+// readmit checks the timeouts of a session again, some time after its
+// admission. If the session seems to have expired, readmit reads it again,
+// because another request may have extended it. A sign-in does not need a live
+// session.
 func (s *Session) readmit(ctx context.Context) error {
 	if s.target() == nil || s.pend.user != "" {
 		return nil
@@ -125,6 +132,7 @@ func (s *Session) readmit(ctx context.Context) error {
 	return nil
 }
 
+// reload replaces s.rec with the stored record. The caller holds turn.
 func (s *Session) reload(ctx context.Context) error {
 	if s.needsSignIn() {
 		return ErrSuperseded
@@ -149,12 +157,12 @@ func (s *Session) reload(ctx context.Context) error {
 	return nil
 }
 
-// owns reports whether a record that was read again is still this session's: a
-// request that was admitted before a sign-in must not see what came after it,
-// even if the same user signed in. before is the verifier that the session had
-// when the reading began; a renewal of its own may have come in between. A job
-// has no token that could be superseded, but was asked for by somebody who
-// looked at the user.
+// owns reports whether a record that was read again still belongs to this
+// session. A request admitted before a sign-in must not see later values, even
+// if the same user signed in. before is the verifier of the session when the
+// read began, since this request may have renewed the token meanwhile. A job
+// has no token, but its caller has looked at the user, so the user must be the
+// same.
 func (s *Session) owns(rec *Record, before []byte) bool {
 	switch {
 	case s.rec == nil:
@@ -165,6 +173,6 @@ func (s *Session) owns(rec *Record, before []byte) bool {
 	return bytes.Equal(rec.Verifier, before) || bytes.Equal(rec.Verifier, s.rec.Verifier)
 }
 
-// replaced reports whether the request's token reads nothing and changes
-// nothing but by a sign-in.
+// needsSignIn reports whether the request's token neither reads nor changes a
+// session. Only a sign-in can then do so.
 func (s *Session) needsSignIn() bool { return s.standing == superseded || s.standing == unsettled }

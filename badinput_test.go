@@ -119,8 +119,8 @@ func TestPanicsSayWhatToDo(t *testing.T) {
 		"of another manager":            {func() { m.FromContext(background) }, "wrap the handler with its Wrap"},
 		"FromContext with two managers": {two(func(ctx context.Context) { session.FromContext(ctx) }), "use the FromContext method"},
 		"TryFromContext with two":       {two(func(ctx context.Context) { session.TryFromContext(ctx) }), "use the FromContext method"},
-		"zero manager":                  {func() { new(session.Manager).Wrap(http.NotFoundHandler()) }, "made with session.New"},
-		"nil manager":                   {func() { (*session.Manager)(nil).Wrap(http.NotFoundHandler()) }, "made with session.New"},
+		"zero manager":                  {func() { new(session.Manager).Wrap(http.NotFoundHandler()) }, "create it with session.New"},
+		"nil manager":                   {func() { (*session.Manager)(nil).Wrap(http.NotFoundHandler()) }, "create it with session.New"},
 		"one cookie name twice": {func() {
 			m.Wrap(same.Wrap(http.NotFoundHandler())).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 		}, `one cookie name "__Host-session"`},

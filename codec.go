@@ -13,21 +13,21 @@ import (
 // use. The encoded form need not include the type of the value, because each
 // key has only one type.
 //
-// Set and Update decode each value that a Codec has encoded, and refuse the
-// value if that fails or if they find that it would come back changed.
+// Set and Update decode each value after a Codec has encoded it. They refuse
+// the value if this fails or if the value would come back changed.
 type Codec interface {
-	// Encode returns the encoded form of the value that v points to. For a
-	// Key[T], v is a *T, so that a codec can use the methods of *T. If T is a
+	// Encode returns the encoded form of the value to which v points. For a
+	// Key[T], v is a *T, so a codec can use the methods of *T. If T is a
 	// pointer type, v is a T, which may be nil.
 	Encode(v any) ([]byte, error)
 
-	// Decode decodes data into the value that v points to. For a Key[T], v
-	// is always a *T.
+	// Decode decodes data into the value to which v points. For a Key[T], v is
+	// always a *T.
 	Decode(data []byte, v any) error
 }
 
-// jsonCodec is encoding/json with a fast path for plain strings, which most
-// sessions hold. It saves a tenth of the time of such a read.
+// jsonCodec is encoding/json with a fast path for plain strings, the values of
+// most sessions. It saves a tenth of the time of such a read.
 type jsonCodec struct{}
 
 func (jsonCodec) Encode(v any) ([]byte, error) {
@@ -47,8 +47,9 @@ func (jsonCodec) Decode(data []byte, v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// isPlain tells whether JSON writes a text as it is: printable ASCII without
-// what encoding/json escapes.
+// isPlain reports whether encoding/json writes a text without escapes. It is
+// printable ASCII without quotes, backslashes and the characters of HTML
+// markup.
 func isPlain[T string | []byte](text T) bool {
 	for i := range len(text) {
 		switch c := text[i]; {
@@ -59,20 +60,20 @@ func isPlain[T string | []byte](text T) bool {
 	return true
 }
 
-// A stored value begins with 0xFF only if its second byte names its form: 0x00
-// is a plain value that itself begins with 0xFF, as gob's may, and 0x01 an
-// encrypted one. A later version may add others.
+// A stored value begins with escape only if its second byte names its form.
+// 0x00 is a plain value which itself begins with 0xFF, as a value of gob may.
+// 0x01 is an encrypted value. A later version can add other forms.
 const (
 	escape      = 0xFF
 	escapePlain = 0x00
 )
 
 var (
-	errDamaged = errors.New("what is stored is not a value")
+	errDamaged = errors.New("the stored data is not a value")
 	errSealed  = errors.New("the value is encrypted with another secret or has a form that this version cannot read; accept that secret (WithAcceptedSecrets) or deploy the version that wrote it, or Delete the key")
 )
 
-// encode returns the value that v points to in its stored form, with a new
+// encode returns the stored form of the value to which v points, with a new
 // version.
 func (m *Manager) encode(v any) (Value, error) {
 	data, err := m.callEncode(v)
@@ -83,23 +84,23 @@ func (m *Manager) encode(v any) (Value, error) {
 		return Value{}, err
 	}
 	if len(data) == 0 {
-		data = []byte{} // nil stands for a damaged one
+		data = []byte{} // nil means damaged data
 	} else if data[0] == escape {
 		data = append([]byte{escape, escapePlain}, data...)
 	}
 	return Value{Data: data, Version: newVersion()}, nil
 }
 
-// callEncode passes the value that v points to to the codec. It turns a panic
-// of the codec into an error, so that the text names the key and the call:
-// encoding/gob panics for a nil pointer.
+// callEncode passes the value to which v points to the codec. It turns a panic
+// of the codec into an error, so the error text names the key and the call.
+// For example, encoding/gob panics for a nil pointer.
 func (m *Manager) callEncode(v any) (data []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("the codec panicked: %v", r)
 		}
 	}()
-	// encoding/gob cannot encode a pointer to a pointer to a type that
+	// encoding/gob cannot encode a pointer to a pointer to a type which
 	// encodes itself, such as *big.Int.
 	if p := reflect.ValueOf(v).Elem(); p.Kind() == reflect.Pointer {
 		v = p.Interface()
@@ -107,8 +108,8 @@ func (m *Manager) callEncode(v any) (data []byte, err error) {
 	return m.codec.Encode(v)
 }
 
-// decodeValue decodes a value that is stored in a record, or pending, into the
-// value that v points to.
+// decodeValue decodes a value, stored or pending, into the value to which v
+// points. The ID of the record is needed to decrypt it.
 func (m *Manager) decodeValue(record ID, name string, val Value, v any) error {
 	val, err := m.reveal(record, name, val)
 	if err != nil {
@@ -138,8 +139,8 @@ func (m *Manager) callDecode(data []byte, v any) error {
 	return m.codec.Decode(data, v)
 }
 
-// newVersion returns 63 random bits, never 0, which stands for an absent key.
-// It need not be secret, but must never come twice.
+// newVersion returns 63 random bits. 0 is excluded, because it means an absent
+// key. A version need not be secret, but must be unique.
 func newVersion() int64 {
 	for {
 		if v := rand.Int64(); v != 0 {

@@ -8,18 +8,19 @@ import (
 	"time"
 )
 
+// addError records an invalid option. New returns all of them.
 func (c *config) addError(format string, args ...any) {
 	c.errs = append(c.errs, fmt.Errorf("session: "+format, args...))
 }
 
+// checkRange records an error if d is not between low and high.
 func (c *config) checkRange(option string, d, low, high time.Duration) {
 	if d < low || d > high {
 		c.addError("%s(%v): want %v to %v", option, d, low, high)
 	}
 }
 
-// complete derives what was left open and checks what depends on other
-// options.
+// complete sets the derived defaults and checks options against each other.
 func (c *config) complete() error {
 	c.checkRange("WithLifetime", c.lifetime, time.Second, maxCookieAge)
 	if c.idle == derived {
@@ -45,7 +46,7 @@ func (c *config) complete() error {
 	return errors.Join(c.errs...)
 }
 
-// cookieConfig holds the cookie's name and attributes.
+// cookieConfig is the configuration of the cookie.
 type cookieConfig struct {
 	name, domain, path    string
 	sameSite              http.SameSite
@@ -53,7 +54,8 @@ type cookieConfig struct {
 	browserSession, named bool
 }
 
-// complete names the cookie and checks what browsers would refuse in silence.
+// complete sets the default name and rejects attributes which browsers refuse
+// silently.
 func (k *cookieConfig) complete(c *config) {
 	if !k.named {
 		switch {
@@ -103,6 +105,6 @@ func (k *cookieConfig) complete(c *config) {
 	}
 }
 
-// isToken reports whether name is a token of RFC 9110, section 5.6.2, as the names
-// of cookies and headers are.
+// isToken reports whether name is a token (RFC 9110, section 5.6.2), as the
+// names of cookies and headers must be.
 func isToken(name string) bool { return (&http.Cookie{Name: name}).Valid() == nil }

@@ -2,8 +2,8 @@ package session
 
 import "context"
 
-// scope is a context that holds a session, and those of the managers around
-// it.
+// scope is a context with a session. outer is the scope of a Manager around
+// this one.
 type scope struct {
 	context.Context
 	s     *Session
@@ -19,22 +19,26 @@ func (c *scope) Value(key any) any {
 	return c.Context.Value(key)
 }
 
+// scopeOf returns the innermost scope of ctx, or nil.
 func scopeOf(ctx context.Context) *scope {
 	c, _ := ctx.Value(scopeKey{}).(*scope)
 	return c
 }
 
-// NewContext returns a context from which FromContext gets s, for code that
-// loaded it with [Manager.Load] or [Manager.LoadID], and for tests. If a request
-// with this context reaches [Manager.Wrap], Wrap commits the session. Otherwise
-// the caller must call Save.
+// NewContext returns a copy of ctx with the session s. FromContext returns s
+// from it. Use it for a session from [Manager.Load] or [Manager.LoadID], and
+// in tests. If a request with this context reaches [Manager.Wrap], Wrap
+// commits the session. Otherwise the caller must call Save.
 func NewContext(ctx context.Context, s *Session) context.Context {
 	return &scope{ctx, s, scopeOf(ctx)}
 }
 
-// FromContext returns the session of the request that ctx belongs to. It panics if
-// the handler is not wrapped by [Manager.Wrap], or if several Managers wrap it. In
-// the second case use [Manager.FromContext].
+// FromContext returns the session of the request to which ctx belongs. It
+// panics if no [Manager.Wrap] and no [NewContext] has put a session into ctx.
+//
+// It also panics if sessions of several Managers are in ctx. So it begins to
+// panic in existing handlers when a second Manager is added around them. Use
+// [Manager.FromContext] in this case.
 func FromContext(ctx context.Context) *Session {
 	s, ok := TryFromContext(ctx)
 	if !ok {
@@ -43,21 +47,23 @@ func FromContext(ctx context.Context) *Session {
 	return s
 }
 
-// TryFromContext is FromContext for code that also runs outside Wrap. It
-// still panics if several Managers wrap the request.
+// TryFromContext is like [FromContext] for code that also runs outside Wrap.
+// It reports false if there is no session in ctx. It panics if sessions of
+// several Managers are in ctx.
 func TryFromContext(ctx context.Context) (*Session, bool) {
 	c := scopeOf(ctx)
 	if c == nil {
 		return nil, false
 	}
 	if c.outer != nil && c.outer.s.m != c.s.m {
-		panic("session: two managers wrap this request: use the FromContext method of the one that is meant")
+		panic("session: two managers wrap this request: use the FromContext method of the Manager that you mean")
 	}
 	return c.s, true
 }
 
-// FromContext returns the session of m, for requests that several Managers wrap. It
-// panics if there is none.
+// FromContext returns the session of m for the request to which ctx belongs.
+// Use it if several Managers wrap the request. It panics if there is no
+// session of m in ctx.
 func (m *Manager) FromContext(ctx context.Context) *Session {
 	if s := scopeOf(ctx).of(m); s != nil {
 		return s
@@ -65,7 +71,7 @@ func (m *Manager) FromContext(ctx context.Context) *Session {
 	panic("session: no session of this manager in this context: wrap the handler with its Wrap")
 }
 
-// of returns the session of m, or nil if there is none.
+// of returns the session of m in c or around it, or nil. c may be nil.
 func (c *scope) of(m *Manager) *Session {
 	for ; c != nil; c = c.outer {
 		if c.s.m == m {

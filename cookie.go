@@ -13,27 +13,34 @@ import (
 const (
 	tokenSize     = 48            // ID (16) ‖ secret (32)
 	unsettledSize = tokenSize + 8 // ‖ token.unsettled, big-endian
-	// encodedSize is what securecookie makes of an unsettled token and ten
-	// digits of time; it grows by two bytes in the year 2286.
+
+	// encodedSize is the size of an unsettled token and a time of ten digits in
+	// the encoding of securecookie. It grows by two bytes in the year 2286.
 	encodedSize = 160
-	// maxCookieSize is what browsers keep of name and value together
-	// (RFC 6265bis, section 5.6), and maxCookieAge how long (section 5.5).
+
+	// maxCookieSize is the maximum size of name and value together in browsers
+	// (RFC 6265bis, section 5.6).
 	maxCookieSize = 4096
-	maxCookieAge  = 400 * 24 * time.Hour
-	// maxPathSize is the longest attribute that browsers keep (RFC 6265bis,
+
+	// maxCookieAge is the maximum age in browsers (RFC 6265bis, section 5.5).
+	maxCookieAge = 400 * 24 * time.Hour
+
+	// maxPathSize is the maximum size of an attribute in browsers (RFC 6265bis,
 	// section 5.6).
 	maxPathSize = 1024
-	// maxTokens bounds what one request can make the store load.
+
+	// maxTokens limits the records that one request makes the store load.
 	maxTokens = 4
 )
 
-// maxCookies bounds how many cookies of the name a request makes us verify.
+// maxCookies limits the number of cookies to verify in one request.
 const maxCookies = 50
 
-// cookies appends the values of those of the manager's name. It is
-// r.CookiesNamed without parsing all others, which takes a tenth of a request's
-// time: what is not well-formed does not verify either, but for line ends, which
-// base64 skips.
+// cookieValues appends the values of the session cookies in r. It is like
+// r.CookiesNamed, but does not parse the other cookies, which takes a tenth of
+// the time of a request. A malformed value fails verification later. Line ends
+// are the exception, because base64 skips them, so values with line ends are
+// rejected here.
 func (m *Manager) cookieValues(values []string, r *http.Request) []string {
 	for _, line := range r.Header["Cookie"] {
 		for pair := range strings.SplitSeq(line, ";") {
@@ -51,8 +58,9 @@ func (m *Manager) cookieValues(values []string, r *http.Request) []string {
 	return values
 }
 
-// tokens appends those that the cookies carry and the keys verify, each once
-// and at most four. It compares decoded tokens: the encoding is malleable.
+// verifiedTokens appends the tokens of the cookies with a valid signature,
+// each once and at most maxTokens. It compares decoded tokens, because one
+// token has several encodings.
 func (m *Manager) verifiedTokens(found []token, values []string) []token {
 	for _, v := range values {
 		if t, ok := m.decodeToken(v); ok && !slices.Contains(found, t) {
@@ -65,6 +73,8 @@ func (m *Manager) verifiedTokens(found []token, values []string) []token {
 	return found
 }
 
+// decodeToken returns the token of a cookie's value if one of the keys
+// verifies its signature.
 func (m *Manager) decodeToken(value string) (t token, ok bool) {
 	var raw []byte
 	for i := range m.keys {
@@ -85,7 +95,8 @@ func (m *Manager) decodeToken(value string) (t token, ok bool) {
 	return t, false
 }
 
-// issue returns the cookie that carries the token of a session.
+// issueCookie returns the cookie with the token of a session. Its Max-Age is
+// the time to the session's deadline, so a touch need not send a cookie.
 func (m *Manager) issueCookie(t token, info *Info) (*http.Cookie, error) {
 	raw := append(t.id[:], t.secret[:]...)
 	if t.unsettled != 0 {
@@ -103,8 +114,9 @@ func (m *Manager) issueCookie(t token, info *Info) (*http.Cookie, error) {
 	return c, nil
 }
 
-// blank returns a cookie with the configured attributes. The one that deletes
-// must repeat them, or browsers keep the other one.
+// newCookie returns a cookie with the configured attributes. The cookie for a
+// deletion needs the same attributes, because otherwise browsers keep the old
+// one.
 func (m *Manager) newCookie(value string) *http.Cookie {
 	k := &m.cookie
 	return &http.Cookie{
@@ -113,19 +125,22 @@ func (m *Manager) newCookie(value string) *http.Cookie {
 	}
 }
 
+// deletionCookie returns a cookie that deletes the client's.
 func (m *Manager) deletionCookie() *http.Cookie {
 	c := m.newCookie("")
 	c.MaxAge = -1
 	return c
 }
 
-// setCookie puts c into a response's header in place of any earlier one of
-// its name: what a browser makes of two is undefined.
+// setCookie adds c to a response's header in place of an earlier cookie with
+// its name. A response should not set the same cookie twice (RFC 6265, section
+// 4.1.1).
 func setCookie(h http.Header, c *http.Cookie) {
 	removeCookie(h, c.Name)
 	h["Set-Cookie"] = append(h["Set-Cookie"], c.String())
 }
 
+// removeCookie removes a cookie from a response's header.
 func removeCookie(h http.Header, name string) {
 	lines := h["Set-Cookie"]
 	if len(lines) == 0 {

@@ -23,8 +23,8 @@ func (w *response) commitFinal() error {
 	return s.commit(ctx)
 }
 
-// reopen undoes commitFinal's mark that the response has begun. If cookie is set, it
-// also undoes the mark that the client gets the cookie.
+// reopen undoes the effect of commitFinal on s.begun. If cookie is true, it
+// also marks the cookie as not sent.
 func (s *Session) reopen(cookie bool) {
 	s.lock()
 	defer s.unlock()
@@ -34,21 +34,21 @@ func (s *Session) reopen(cookie bool) {
 	}
 }
 
-// changedLate records that a change was made after the response began. The caller
-// holds both locks.
+// changedLate records a change after the response began. The caller holds both
+// locks.
 func (s *Session) changedLate() {
 	s.pend.at = callSite()
 	s.late.Store(true)
 }
 
-// commitLate commits the changes that were made after the response began.
+// commitLate commits the changes since the response began.
 func (s *Session) commitLate(ctx context.Context) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	return s.commitRest(ctx)
 }
 
-// commitRest is commitLate for a caller that holds turn.
+// commitRest is commitLate for a caller with turn.
 func (s *Session) commitRest(ctx context.Context) error {
 	s.late.Store(false)
 	at, commit := s.pend.at, s.commit
@@ -61,8 +61,8 @@ func (s *Session) commitRest(ctx context.Context) error {
 	return nil
 }
 
-// undeliverable drops the pending changes, whose cookie cannot reach the client,
-// except that it ends a session that was to end. The caller holds turn.
+// undeliverable drops the pending changes, because their cookie cannot reach
+// the client. A pending sign-out is still carried out. The caller holds turn.
 func (s *Session) undeliverable(ctx context.Context) error {
 	s.mu.Lock()
 	s.pend = pending{signOut: s.pend.signOut, detached: s.pend.signOut && s.pend.detached}
@@ -70,8 +70,8 @@ func (s *Session) undeliverable(ctx context.Context) error {
 	return errors.Join(ErrUndeliverable, s.commit(ctx))
 }
 
-// end closes the session to further changes. If commit is set, it first commits
-// the changes that were made after the response began.
+// end prevents further changes of the session. If commit is true, it first
+// commits the changes since the response began.
 func (s *Session) end(ctx context.Context, commit bool) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
@@ -84,21 +84,22 @@ func (s *Session) end(ctx context.Context, commit bool) error {
 	return s.commitRest(ctx)
 }
 
-// owesCookie reports whether the client needs a cookie that has not been sent.
+// owesCookie reports whether the client needs a cookie which has not been
+// sent.
 func (s *Session) owesCookie() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.changesToken() || s.cookie != nil && !s.cookieSent
 }
 
-// goneAfter is the time within which the server's writer reports that the client is
-// gone, after the request's context has been canceled. The HTTP/2 server reports it
-// from another goroutine.
+// goneAfter is the time within which the server's writer reports that the
+// client is gone, after the request's context was canceled. The HTTP/2 server
+// reports it from another goroutine.
 const goneAfter = 50 * time.Millisecond
 
-// clientGone reports whether the response is known not to reach the client. The end
-// of the request's context is not enough: a server that shuts down or a middleware
-// that sets a deadline ends it too, while the client waits.
+// clientGone reports whether the response is known not to reach the client.
+// The end of the request's context is not enough. A server in shutdown and a
+// middleware with a deadline end the context too, while the client waits.
 func (w *response) clientGone() bool {
 	err := w.r.Context().Err()
 	if err == nil {
@@ -125,7 +126,8 @@ func (w *response) clientGone() bool {
 	return true
 }
 
-// innermost returns the writer of the server, or the last one that is known.
+// innermost returns the writer of the server, or the innermost one that Unwrap
+// reaches.
 func innermost(w http.ResponseWriter) http.ResponseWriter {
 	for {
 		switch v := w.(type) {

@@ -17,10 +17,10 @@ import (
 //
 //	0xFF 0x01 ‖ key ID (4) ‖ nonce (12) ‖ AES-256-GCM ciphertext ‖ tag (16)
 //
-// The key follows from the secret and the record's ID, so that each record has
-// its own and a random nonce does not repeat in practice. The additional data
-// is everything before the nonce, and the name of the value's key. A value that
-// is moved to another record or another key therefore fails authentication.
+// The key is derived from the secret and the record's ID. Each record has its
+// own key, so a random nonce does not repeat in practice. The additional data
+// is everything before the nonce and the name of the value's key. If a value
+// is moved to another record or another key, its authentication fails.
 const (
 	escapeEncrypted    = 0x01
 	keyIDSize          = 4
@@ -32,13 +32,13 @@ const (
 
 var errForged = errors.New("the value fails authentication: it was changed, or belongs to another key or session")
 
-// encryptionKey is what one secret encrypts values with.
+// encryptionKey encrypts values with keys derived from one secret.
 type encryptionKey struct {
-	id      [keyIDSize]byte // tells secrets apart
+	id      [keyIDSize]byte // identifies the secret
 	scratch *sync.Pool      // of *scratch
 }
 
-// scratch holds what one encryption or decryption needs for its duration.
+// scratch is the working memory of one encryption or decryption.
 type scratch struct {
 	mac        hash.Hash // HMAC with HKDF-Extract(secret)
 	info       []byte    // of HKDF-Expand
@@ -57,10 +57,10 @@ func newEncryptionKey(secret string) encryptionKey {
 	}}}
 }
 
-// cipher returns AES-256-GCM with the key of one record, which it derives by
-// HKDF-Expand (RFC 5869, section 2.3) with the record's ID in its info. One hash
-// of output takes one HMAC. The one in s need not hash the secret again:
-// crypto/hkdf takes four times as long and 16 allocations.
+// cipher returns AES-256-GCM with the key of one record. It derives the key by
+// HKDF-Expand (RFC 5869, section 2.3) with the record's ID in its info. One
+// hash of output takes one HMAC. The HMAC in s has already hashed the secret.
+// With crypto/hkdf this takes four times as long and 16 allocations.
 func (s *scratch) cipher(record ID) cipher.AEAD {
 	s.mac.Reset()
 	s.info = append(append(s.info[:len(encryptionInfo)], record[:]...), 1)
@@ -72,7 +72,7 @@ func (s *scratch) cipher(record ID) cipher.AEAD {
 	return aead
 }
 
-// additionalData returns the data that is authenticated with the ciphertext.
+// additionalData returns the data to authenticate with the ciphertext.
 func (s *scratch) additionalData(data []byte, name string) []byte {
 	s.additional = append(append(s.additional[:0], data[:headerSize]...), name...)
 	return s.additional
@@ -93,7 +93,7 @@ func (k encryptionKey) decrypt(record ID, name string, data []byte) ([]byte, err
 	s := k.scratch.Get().(*scratch)
 	defer k.scratch.Put(s)
 	nonce, sealed := data[headerSize:headerSize+nonceSize], data[headerSize+nonceSize:]
-	// The result is never nil, which stands for a damaged value.
+	// The result is never nil, because nil means a damaged value.
 	return s.cipher(record).Open(make([]byte, 0, len(sealed)), nonce, sealed, s.additionalData(data, name))
 }
 
@@ -114,8 +114,8 @@ func (m *Manager) protect(record ID, name string, v Value) Value {
 	return v
 }
 
-// reveal returns a stored value as it was before protect. It decrypts whether or
-// not values are encrypted now, and with all accepted secrets.
+// reveal returns a stored value as it was before protect. It decrypts with all
+// accepted secrets, even if encryption is switched off.
 func (m *Manager) reveal(record ID, name string, v Value) (Value, error) {
 	if !v.isEncrypted() {
 		return v, nil
@@ -136,8 +136,8 @@ func (m *Manager) reveal(record ID, name string, v Value) (Value, error) {
 	return v, err
 }
 
-// sealed reports whether this version and these secrets cannot read a value that
-// another deploy may still be able to read.
+// sealed reports whether a value is unreadable with this version and these
+// secrets, although another deploy may be able to read it.
 func (m *Manager) sealed(v Value) bool {
 	for i := range m.keys {
 		if m.keys[i].encryption.encrypts(v) {
@@ -147,9 +147,9 @@ func (m *Manager) sealed(v Value) bool {
 	return len(v.Data) > 0 && v.Data[0] == escape && (len(v.Data) == 1 || v.Data[1] != escapePlain)
 }
 
-// encryptAgain adds to a sign-in's change the stored values that are not
-// encrypted with the current secret. Each is guarded by its version, so that a
-// concurrent write of it is not lost; see Change.dropChanged.
+// encryptAgain adds stored values to the change of a sign-in if they are not
+// encrypted with the current secret. The guard has their versions, so a
+// concurrent write is not lost (see Change.dropChanged).
 func (s *Session) encryptAgain(ch *Change, rec *Record) {
 	if !s.m.encryption || ch.Replace {
 		return
@@ -169,7 +169,8 @@ func (s *Session) encryptAgain(ch *Change, rec *Record) {
 	}
 }
 
-// dropChanged leaves out the values that another request has written since.
+// dropChanged omits the guarded values which another request has written
+// since.
 func (ch *Change) dropChanged(found *Record) {
 	for name, version := range ch.If.Versions {
 		if found.Values[name].Version != version {

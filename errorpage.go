@@ -7,14 +7,14 @@ import (
 	"strconv"
 )
 
-// fail responds with an error, and logs it unless the client or another request
-// is the cause.
+// fail responds with an error page.
 func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
 	m.errorPage(w, r, err).send()
 }
 
 // errorPage collects the response of an error handler. If the handler sets no
-// status, the page keeps that of the error, so that an error never becomes a success.
+// status, the page has the status of the error, so an error never becomes a
+// success.
 type errorPage struct {
 	inner  http.ResponseWriter
 	status int
@@ -22,6 +22,8 @@ type errorPage struct {
 	body   bytes.Buffer
 }
 
+// errorPage calls the error handler. It first logs err, unless the client or
+// another request caused it.
 func (m *Manager) errorPage(w http.ResponseWriter, r *http.Request, err error) *errorPage {
 	if HTTPStatus(err) >= http.StatusInternalServerError {
 		m.log.ErrorContext(r.Context(), "session: request failed", "error", err)
@@ -47,9 +49,9 @@ func (p *errorPage) Write(b []byte) (int, error) {
 	return p.body.Write(b)
 }
 
-// complete lets the client recognize the end of the page before the handler whose
-// response it replaces has returned. Over HTTP/1 it asks the client to close the
-// connection, which the server does not read until then.
+// complete lets the client recognize the end of the page before the replaced
+// handler has returned. Over HTTP/1 it also closes the connection, because the
+// server does not read from it until then.
 func (p *errorPage) complete(r *http.Request) {
 	h := p.Header()
 	if r.ProtoMajor == 1 {
@@ -66,9 +68,10 @@ func (p *errorPage) send() {
 }
 
 // DefaultErrorHandler is the error handler of a Manager without
-// [WithErrorHandler]. It responds with a line of text, the status of [HTTPStatus],
-// Cache-Control: no-store and, if a retry can help, Retry-After. An error handler
-// can call it for the errors that it does not treat itself.
+// [WithErrorHandler]. It responds with a line of text, the status of
+// [HTTPStatus] and Cache-Control: no-store. It adds Retry-After if a retry can
+// help. An error handler can call it for errors that it does not handle
+// itself.
 func DefaultErrorHandler(w http.ResponseWriter, _ *http.Request, err error) {
 	status := HTTPStatus(err)
 	h := w.Header()

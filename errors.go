@@ -60,14 +60,15 @@ var (
 	errSign = errors.New("session: cannot sign the cookie")
 )
 
-// misuseError is what the program did wrong, as opposed to the client, the
-// store or another request.
+// misuseError is an invalid call. The program caused it, and not the client,
+// the store or another request.
 type misuseError struct {
-	what string
+	what string // name of the method or the key
 	at   string // file and line of the call; empty if not known
 	err  error
 }
 
+// misuse returns the error of an invalid call, with its file and line.
 func misuse(what string, err error) error { return &misuseError{what, callSite(), err} }
 
 func (e *misuseError) Error() string {
@@ -86,8 +87,7 @@ func (e *misuseError) Unwrap() error { return e.err }
 //     [ErrRevoked]
 //   - 403 Forbidden for [ErrCrossSite] and [ErrOutsidePath]
 //   - 503 Service Unavailable for [ErrUnavailable] and [ErrUncertain]
-//   - 500 Internal Server Error for every other error, also for one that is not
-//     of this package
+//   - 500 Internal Server Error for every other error, also of other packages
 //
 // It returns 200 for nil.
 func HTTPStatus(err error) int {
@@ -110,8 +110,8 @@ func HTTPStatus(err error) int {
 	}
 }
 
-// explain wraps an error of the store with ErrUnavailable. It leaves errors of
-// this package as they are.
+// wrapStoreError wraps an error of the store with ErrUnavailable. It does not
+// change errors of this package.
 func (m *Manager) wrapStoreError(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -130,11 +130,15 @@ func (m *Manager) wrapStoreError(ctx context.Context, err error) error {
 	}
 }
 
+// needsReadBack reports whether the store may have applied a write although it
+// returned err. A conflict is included, because a driver may have sent the
+// write twice.
 func needsReadBack(err error) bool {
 	return errors.Is(err, ErrConflict) || errors.Is(err, ErrUncertain)
 }
 
-// callSite returns file:line of the nearest caller outside this package.
+// callSite returns the file and line of the nearest caller outside this
+// package.
 func callSite() string {
 	pcs := make([]uintptr, 32)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])

@@ -2,8 +2,9 @@ package session
 
 import "time"
 
-// live judges limits: those in the record and, unless the session has its
-// own, those configured now, so that lowering one by a deploy works.
+// isLive reports whether a session has not expired. It applies the times in
+// the record. It also applies the timeouts configured now, unless the session
+// has its own, so a deploy can shorten them.
 func (m *Manager) isLive(i *Info, now time.Time) bool {
 	if !now.Before(i.ExpiresAt) || !now.Before(i.Deadline) {
 		return false
@@ -12,7 +13,7 @@ func (m *Manager) isLive(i *Info, now time.Time) bool {
 		now.Before(i.LastSeenAt.Add(m.idleTimeout(i))) && now.Before(lifetimeStart(i).Add(m.lifetime))
 }
 
-// start is what the lifetime counts from.
+// lifetimeStart returns the time from which the lifetime counts.
 func lifetimeStart(i *Info) time.Time {
 	if i.SignedInAt.After(i.CreatedAt) {
 		return i.SignedInAt
@@ -20,6 +21,7 @@ func lifetimeStart(i *Info) time.Time {
 	return i.CreatedAt
 }
 
+// idleTimeout returns the idle timeout of a session.
 func (m *Manager) idleTimeout(i *Info) time.Duration {
 	switch {
 	case i.IdleTimeout > 0:
@@ -31,6 +33,7 @@ func (m *Manager) idleTimeout(i *Info) time.Duration {
 	}
 }
 
+// touchInterval returns the minimum time between two touches of a session.
 func (m *Manager) touchInterval(i *Info) time.Duration {
 	if idle := m.idleTimeout(i); idle != m.idle {
 		return min(m.touch, idle/10)
@@ -38,7 +41,7 @@ func (m *Manager) touchInterval(i *Info) time.Duration {
 	return m.touch
 }
 
-// expires returns when a session seen now ends without further activity.
+// idleExpiry returns the end of a session without activity after now.
 func (m *Manager) idleExpiry(i *Info, now time.Time) time.Time {
 	if e := now.Add(m.idleTimeout(i)); e.Before(i.Deadline) {
 		return e
@@ -46,5 +49,5 @@ func (m *Manager) idleExpiry(i *Info, now time.Time) time.Time {
 	return i.Deadline
 }
 
-// milli returns a time as a store keeps it.
+// milli returns a time with the precision of a store.
 func milli(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

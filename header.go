@@ -6,11 +6,13 @@ import (
 	"strings"
 )
 
-// writeHeader adds the session's cookie and the fields that keep caches from giving
-// one visitor's page to another. It reports whether it has added a cookie. If the
-// client has a session, the fields do not depend on whether the handler has read it
-// yet, since it may do so after the first byte. A session that is anonymous until
-// then contains no data of a visitor.
+// writeHeader adds the session's cookie to a response. It also adds the fields
+// which keep caches from giving one visitor's page to another, and reports
+// whether it has added a cookie.
+//
+// If the client has a session, the fields are added even if the handler has
+// not read it yet, since it may do so after the first byte. An anonymous
+// session contains no data of a visitor then.
 func (s *Session) writeHeader(h http.Header) (cookie bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -32,9 +34,9 @@ func (s *Session) writeHeader(h http.Header) (cookie bool) {
 	return s.cookie != nil
 }
 
-// noStore keeps caches from storing a response. Some fields take precedence over
-// Cache-Control in the caches that know them, such as those of RFC 9213, which end
-// in -Cache-Control, or X-Accel-Expires of nginx.
+// noStore keeps caches from storing a response. Some fields take precedence
+// over Cache-Control in certain caches, such as X-Accel-Expires of nginx and
+// those of RFC 9213, which end in -Cache-Control.
 func noStore(h http.Header) {
 	for name := range h {
 		switch lower := strings.ToLower(name); lower {
@@ -49,12 +51,13 @@ func noStore(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// only returns a header value that needs no allocation.
+// singleValue returns a header value without an allocation.
 func singleValue(field *[1]string, value string) []string {
 	field[0] = value
 	return field[:]
 }
 
+// varies reports whether Vary includes Cookie.
 func varies(h http.Header) bool {
 	return slices.ContainsFunc(splitList(h["Vary"]), func(field string) bool {
 		return field == "*" || strings.EqualFold(field, "Cookie")

@@ -30,9 +30,8 @@ const (
 	secret = "an example secret of 32 bytes or more"
 	host   = "__Host-session"
 
-	visits session.Key[int]    = "visits"
-	color  session.Key[string] = "color"
-	shape  session.Key[string] = "shape"
+	color session.Key[string] = "color"
+	shape session.Key[string] = "shape"
 )
 
 var background = context.Background()

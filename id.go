@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// ID names a record for life: in the store, in device lists, in logs. It is
-// no credential. The zero ID names none.
+// ID identifies a record, from its creation to its end. It is a UUID (RFC
+// 9562). It appears in the store, in lists of devices and in logs, and is not
+// a credential. The zero ID identifies no record.
 type ID [16]byte
 
-// newID returns a UUIDv7 (RFC 9562, section 5.7): IDs made in one period lie
-// side by side in the store's index, which keeps inserts local.
+// newID returns a UUIDv7 (RFC 9562, section 5.7). IDs of one period are
+// adjacent in the store's index, so inserts touch few pages of it.
 func newID(now time.Time) ID {
 	var id ID
 	rand.Read(id[6:])
@@ -23,12 +24,15 @@ func newID(now time.Time) ID {
 	return id
 }
 
+// setVersion sets the version and variant fields of a UUID (RFC 9562, section
+// 4).
 func (id *ID) setVersion(v byte) {
 	id[6] = id[6]&0x0f | v<<4
 	id[8] = id[8]&0x3f | 0x80
 }
 
-// String returns the UUID's text, as in 0198f2a4-7c1e-7d3b-9a52-0c5de1f1a2b3.
+// String returns the text form of the UUID, such as
+// 0198f2a4-7c1e-7d3b-9a52-0c5de1f1a2b3.
 func (id ID) String() string {
 	var b [36]byte
 	hex.Encode(b[:8], id[:4])
@@ -40,11 +44,11 @@ func (id ID) String() string {
 	return string(b[:])
 }
 
-// IsZero tells whether id names no record.
+// IsZero reports whether id is the zero ID.
 func (id ID) IsZero() bool { return id == ID{} }
 
 // MarshalText implements [encoding.TextMarshaler]. It returns the same text as
-// String, so that an ID is readable in JSON.
+// [ID.String], so an ID is readable in JSON.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 // UnmarshalText implements [encoding.TextUnmarshaler]. It accepts the same text
@@ -57,8 +61,9 @@ func (id *ID) UnmarshalText(text []byte) error {
 	return err
 }
 
-// ParseID reads what String wrote. Anything else is an error, which does not
-// repeat the input.
+// ParseID parses the text form of an ID, as returned by [ID.String], in lower
+// or upper case. It returns an error for any other text. The error does not
+// contain the text.
 func ParseID(s string) (ID, error) {
 	var id ID
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {

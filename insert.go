@@ -8,8 +8,10 @@ import (
 	"github.com/holdfast-go/session/internal/backoff"
 )
 
-// insert stores a new record. If the reply was lost, or an earlier Save of this
-// request failed, it may be there already.
+// insert stores a new record. The record may exist already, if its reply was
+// lost or if an earlier Save of this request failed. again is true in the
+// second case. The stored record then has the values of the earlier Save, so
+// insert replaces them.
 func (s *Session) insert(ctx context.Context) (*Record, token, error) {
 	m := s.m
 	s.mu.Lock()
@@ -34,7 +36,7 @@ func (s *Session) insert(ctx context.Context) (*Record, token, error) {
 		case lerr == nil && !mine(found):
 			return nil, token{}, err
 		case lerr == nil && again:
-			// Nobody else has its token, but its content is of the earlier Save.
+			// No other request has this token, so no values of others are lost.
 			ch := &Change{If: Guard{Verifier: rec.Verifier}, Set: rec.Values, Replace: true}
 			ch.refresh(rec.Info)
 			return rec, t, m.sendChange(ctx, found, ch)

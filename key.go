@@ -12,29 +12,33 @@ import (
 	"unicode/utf8"
 )
 
-// Key is the name of a value in sessions together with its type:
+// Key is the name of a value in sessions. T is the type of the value:
 //
 //	const cart session.Key[[]Item] = "cart"
 //
-// Keys of one name must have one type; a second one panics. Names are valid
-// UTF-8, not empty and without NUL.
+// Declare each key once, as a constant of the package. A second type for the
+// same name panics. A name must be valid UTF-8, not empty and without NUL. The
+// methods belong to Key and not to [Session], because methods in Go have no
+// type parameters.
 //
-// T must be a type that the codec can encode and decode. The first use of a
-// key panics if the codec can store no value of T. For JSON these are channels,
-// functions, interfaces with methods such as error, and structs without
-// exported fields or methods for JSON or text.
+// T must be a type which the codec can encode and decode. The first use of a
+// key panics if the codec cannot store any value of T. For JSON these types
+// are channels, functions, interfaces with methods such as error, and structs
+// without exported fields or methods for JSON or text.
 //
-// Set and Update refuse a value that Get could not return: one that cannot be
-// encoded or decoded, a string that is not valid UTF-8 if the codec changes it
-// as JSON does, and a non-zero struct inside the value that would come back
-// empty. Unexported fields of other structs are not stored. If T is any, or
-// contains any, JSON returns a float64 for a number and a map[string]any for a
-// struct.
+// Set and Update refuse a value if Get could not return it. They refuse a
+// value that cannot be encoded or decoded. They refuse a string with invalid
+// UTF-8 if the codec changes it, as JSON does. They refuse a non-zero struct
+// inside the value if it would come back empty. Unexported fields of other
+// structs are not stored. If T is any, or contains any, JSON returns a float64
+// for a number and a map[string]any for a struct.
 type Key[T any] string
 
-// Get returns a fresh copy of the value, as loaded at the start of the request
-// and changed by it since. A value that cannot be decoded is absent, and
-// logged.
+// Get returns a copy of the value, as it was loaded at the start of the
+// request and changed by the request since. The copy belongs to the caller.
+// Get reports false if the key has no value. It also reports false if the
+// value cannot be decoded, and logs this. Get counts as reading the session,
+// like [Session.Info].
 func (k Key[T]) Get(s *Session) (T, bool) {
 	var v, zero T
 	if !s.get(string(k), reflect.TypeFor[T](), &v) {
@@ -43,7 +47,7 @@ func (k Key[T]) Get(s *Session) (T, bool) {
 	return v, true
 }
 
-// GetOr returns the value or, where there is none, def.
+// GetOr is like [Key.Get], but returns def if Get reports false.
 func (k Key[T]) GetOr(s *Session, def T) T {
 	if v, ok := k.Get(s); ok {
 		return v
@@ -51,19 +55,23 @@ func (k Key[T]) GetOr(s *Session, def T) T {
 	return def
 }
 
-// Set stores v with the response. It encodes v now, so that later changes to
-// what v points to change nothing. The last write of a key wins; other keys
-// are left alone. Setting a value equal to the stored one is a write too.
+// Set sets the value. It encodes v immediately, so later changes of v have no
+// effect. The value is pending until the response begins or Save is called. If
+// concurrent requests set the same key, the last write wins. Other keys are
+// not affected. Set writes the value even if it equals the stored one.
 func (k Key[T]) Set(s *Session, v T) {
 	s.set(string(k), reflect.TypeFor[T](), &v)
 }
 
-// Delete removes the value with the response.
+// Delete removes the value. The change is pending until the response begins or
+// Save is called.
 func (k Key[T]) Delete(s *Session) {
 	s.unset(string(k), reflect.TypeFor[T]())
 }
 
-// Pop returns the value and deletes it: for messages that show once.
+// Pop returns the value and deletes it, as for a message to show once. It is
+// [Key.Get] and [Key.Delete], so two concurrent requests can both get the
+// value.
 func (k Key[T]) Pop(s *Session) (T, bool) {
 	v, ok := k.Get(s)
 	if ok {
@@ -72,18 +80,34 @@ func (k Key[T]) Pop(s *Session) (T, bool) {
 	return v, ok
 }
 
-// Update stores f of the stored value (the zero T where there is none), now
-// and atomically: of parallel updates on any number of replicas none is lost
-// and none is applied twice. f may run more than once and has no side effects.
-// A value that cannot be decoded is an error and stays as it is. After a Set,
-// Delete or Clear of the request, or where nothing is stored yet, Update is
-// like Set. So if the first requests of a visitor without a session overlap,
-// each of them starts a session and only one of their Updates is kept.
+// Update replaces the stored value v with f(v) and returns the new value. If
+// the key has no value, f receives the zero T. The update is atomic across all
+// replicas. Concurrent updates are neither lost nor applied twice.
 //
-// Errors: [ErrNotFound], the session has ended; [ErrConflict], others kept
-// changing the value until the store timeout; [ErrSuperseded]; [ErrTooLarge];
-// [ErrUncertain], the reply was lost; else what the store says. But for
-// ErrUncertain, nothing was stored.
+// f may be called several times and must have no other effects. It may read
+// the session, but must not call Update. To refuse an update, let f return v
+// unchanged and set a variable outside f on each call. Update writes the value
+// even if f returns it unchanged.
+//
+// Update accesses the store immediately and stores only this key. There are
+// two exceptions, in which it adds to the pending changes, as Set does. The
+// session is not stored yet, or this request has a pending change of the key
+// or a pending Clear. So if the first requests of a visitor without a session
+// overlap, each of them starts a session, and the client keeps only one of
+// them. Update does not observe the end of ctx. The store timeout bounds it.
+//
+// Update returns
+//   - [ErrNotFound] if the session has ended
+//   - [ErrConflict] if other requests kept changing the value until the store
+//     timeout
+//   - [ErrSuperseded] if another request has renewed the token
+//   - [ErrTooLarge] if the data would exceed [WithMaxSize]
+//   - [ErrUncertain] if the outcome is unknown
+//   - [ErrUnavailable] if the store failed
+//   - another error if the stored value cannot be decoded, if the new one
+//     cannot be encoded, or if the key's name is invalid
+//
+// After an error other than ErrUncertain, Update has stored nothing.
 func (k Key[T]) Update(ctx context.Context, s *Session, f func(T) T) (T, error) {
 	var result, zero T
 	var encoded Value
@@ -100,7 +124,7 @@ func (k Key[T]) Update(ctx context.Context, s *Session, f func(T) T) (T, error) 
 		return encoded, err
 	})
 	if err == nil && stored.Version != encoded.Version {
-		// An earlier run of f was stored after all, when its reply was lost.
+		// The result of an earlier call of f is stored. Its reply was lost.
 		result = zero
 		err = s.m.decodeValue(ID{}, string(k), stored, &result)
 	}
@@ -110,6 +134,8 @@ func (k Key[T]) Update(ctx context.Context, s *Session, f func(T) T) (T, error) 
 	return result, nil
 }
 
+// get decodes the value of a key into v. It reports false if there is no
+// value.
 func (s *Session) get(name string, typ reflect.Type, v any) bool {
 	s.m.checkKeyType(name, typ)
 	s.mu.Lock()
@@ -124,11 +150,12 @@ func (s *Session) get(name string, typ reflect.Type, v any) bool {
 	if err == nil {
 		return true
 	}
-	s.m.log.WarnContext(s.context(), "session: a value is taken for absent",
+	s.m.log.WarnContext(s.context(), "session: cannot decode stored value; treating the key as absent",
 		"key", name, "type", typ.String(), "error", err, "session", id)
 	return false
 }
 
+// set encodes the value that v points to and adds it to the pending changes.
 func (s *Session) set(name string, typ reflect.Type, v any) {
 	s.m.checkKeyType(name, typ)
 	val, err := s.m.encode(v)
@@ -140,19 +167,13 @@ func (s *Session) set(name string, typ reflect.Type, v any) {
 	})
 }
 
+// unset adds the deletion of a key to the pending changes.
 func (s *Session) unset(name string, typ reflect.Type) {
 	s.m.checkKeyType(name, typ)
 	s.change(name, typ, func(*pending) error { return s.put(name, Value{}) })
 }
 
-func keyText(name string, typ reflect.Type) string {
-	if typ == nil {
-		return name // a method's
-	}
-	return fmt.Sprintf("key %q (%v)", name, typ)
-}
-
-// checkName tells what is wrong with a key's or user's name.
+// checkName returns an error if the name of a key or user is invalid.
 func checkName(what, name string) error {
 	switch {
 	case name == "":
@@ -165,22 +186,26 @@ func checkName(what, name string) error {
 	return nil
 }
 
-// maxWatched bounds what typeWatch keeps where names are made at run time.
+// maxWatched limits the memory of typeWatch if a program makes names at run
+// time.
 const maxWatched = 1000
 
-// typeWatch remembers the type of each key: a key of two types is a fault of
-// the program that otherwise shows as values that come and go.
+// typeWatch remembers the type of each key. A key with two types is an error
+// of the program, whose values would otherwise appear and disappear.
 type typeWatch struct {
 	uses     sync.Map // name → keyUse
 	count    atomic.Int32
 	faithful sync.Map // reflect.Type → bool, see isFaithful
 }
 
+// keyUse is the first use of a key.
 type keyUse struct {
 	typ reflect.Type
-	at  string
+	at  string // file and line
 }
 
+// checkKeyType panics if the codec cannot store typ, or if the key was used
+// with another type.
 func (m *Manager) checkKeyType(name string, typ reflect.Type) {
 	first, ok := m.types.uses.Load(name)
 	if !ok && m.types.count.Load() < maxWatched {
@@ -191,12 +216,13 @@ func (m *Manager) checkKeyType(name string, typ reflect.Type) {
 		first, ok = m.types.uses.LoadOrStore(name, keyUse{typ, callSite()})
 	}
 	if ok && first.(keyUse).typ != typ {
-		panic(fmt.Sprintf("session: key %q is used with type %v (%s) and with type %v (%s); declare it once, or name one of them otherwise",
+		panic(fmt.Sprintf("session: key %q is used with type %v (%s) and with type %v (%s); declare the key once, or rename one of the two",
 			name, first.(keyUse).typ, first.(keyUse).at, typ, callSite()))
 	}
 }
 
-// cannotStore returns why the codec can store no value of a type, or "".
+// cannotStore returns the reason why the codec can store no value of a type,
+// or "" if it can.
 func (m *Manager) cannotStore(typ reflect.Type) string {
 	const cannotEncode = "which the codec cannot encode; store plain data"
 	switch typ.Kind() {

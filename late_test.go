@@ -150,7 +150,7 @@ func TestLateChange_FailedCommitCutsTheResponse(t *testing.T) {
 						wait()
 						require.Error(t, res.err, res.body)
 						require.NotContains(t, res.body, "more")
-						require.Equal(t, 1, strings.Count(log.String(), "a change is lost"), log.String())
+						require.Equal(t, 1, strings.Count(log.String(), "change could not be saved"), log.String())
 						require.Contains(t, log.String(), "late_test.go:")
 						if c.after != nil {
 							require.Error(t, told)
@@ -185,7 +185,7 @@ func TestLateChange_AfterTheLastByteOfDeclaredLength(t *testing.T) {
 	require.NoError(t, res.err)
 	require.Equal(t, page, res.body)
 	wait()
-	require.Contains(t, log.String(), "a change is lost")
+	require.Contains(t, log.String(), "change could not be saved")
 }
 
 // A reverse proxy flushes in another goroutine, in which a panic would end the

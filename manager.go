@@ -8,8 +8,9 @@ import (
 	"sync"
 )
 
-// Manager gives handlers their sessions. It is immutable, safe for concurrent
-// use, runs no goroutine and needs no closing. Make one with [New].
+// Manager loads, saves and ends sessions. Create one with [New]. A Manager is
+// immutable and safe for concurrent use. It starts no goroutine and needs no
+// closing.
 type Manager struct {
 	config
 	store Store
@@ -20,9 +21,11 @@ type Manager struct {
 	warnedInsecure sync.Once
 }
 
-// New returns a Manager that keeps sessions in store and signs cookies with a
-// secret of at least 32 bytes, the same on all replicas. It does no I/O. The
-// error names every fault in its arguments.
+// New returns a Manager for the sessions in store. It does no I/O.
+//
+// The Manager signs cookies with keys derived from secret. The secret must
+// have at least 32 bytes and must be the same on all replicas. New returns one
+// error with every problem of its arguments and options.
 func New(store Store, secret string, opts ...Option) (*Manager, error) {
 	m := &Manager{config: defaults(), store: store}
 	if isNil(store) {
@@ -50,6 +53,8 @@ func New(store Store, secret string, opts ...Option) (*Manager, error) {
 	return m, nil
 }
 
+// isNil reports whether store is nil or holds a nil pointer, as after an
+// ignored error of mongostore.Open.
 func isNil(store Store) bool {
 	if store == nil {
 		return true
@@ -62,6 +67,7 @@ func isNil(store Store) bool {
 	return false
 }
 
+// addKeys derives the keys of a secret, or records an error.
 func (m *Manager) addKeys(what, secret string) {
 	k, err := deriveKeys(secret)
 	if err != nil {
@@ -71,13 +77,17 @@ func (m *Manager) addKeys(what, secret string) {
 	m.keys = append(m.keys, k)
 }
 
-// Load returns the session that one of the cookies belongs to, or an anonymous
-// one. It is for use without [Manager.Wrap], as in a gateway, or if a header
-// carries the cookie's value; see [Manager.CookieName]. Call [Session.Save] to
-// store changes, and then send [Session.Cookie].
+// Load returns the session to which one of the cookies belongs, or an
+// anonymous one. Use it without [Manager.Wrap], as in a gateway, or if a
+// header carries the cookie's value (see [Manager.CookieName]). Cookies with
+// other names or without a valid signature are ignored. Call [Session.Save] to
+// store changes and then send [Session.Cookie].
+//
+// Load does not observe the end of ctx. It passes the values of ctx to the
+// store, and the store timeout bounds it.
 //
 // Load returns an error that wraps [ErrUnavailable] if the store cannot tell
-// whether there is a session.
+// whether there is a session. The Session is nil then.
 func (m *Manager) Load(ctx context.Context, cookies []*http.Cookie) (*Session, error) {
 	m.mustBeMade()
 	s := &Session{m: m, admitted: m.now()}
@@ -94,12 +104,19 @@ func (m *Manager) Load(ctx context.Context, cookies []*http.Cookie) (*Session, e
 }
 
 // CookieName returns the name of the session cookie. The default depends on
-// other options; see [WithCookieName].
+// other options (see [WithCookieName]).
 func (m *Manager) CookieName() string { return m.cookie.name }
 
-// LoadID returns a stored session for a job, without its token: SignIn, Renew
-// and SetTimeouts are faults, and nothing counts as activity. Call Save to
-// store changes. The error is [ErrNotFound] where the session has ended.
+// LoadID returns the session with an ID, for a job or other code without the
+// cookie. The session has no token, so SignIn, Renew and SetTimeouts are
+// invalid calls. Call [Session.Save] to store changes. Neither LoadID nor this
+// Save counts as activity.
+//
+// LoadID does not observe the end of ctx. It passes the values of ctx to the
+// store, and the store timeout bounds it.
+//
+// LoadID returns [ErrNotFound] if the session has ended, and an error that
+// wraps [ErrUnavailable] if the store fails. The Session is nil then.
 func (m *Manager) LoadID(ctx context.Context, id ID) (*Session, error) {
 	m.mustBeMade()
 	ctx, stop := m.storeContext(ctx)
@@ -115,8 +132,9 @@ func (m *Manager) LoadID(ctx context.Context, id ID) (*Session, error) {
 	return s, nil
 }
 
+// mustBeMade panics if m is nil or zero, as after an ignored error of New.
 func (m *Manager) mustBeMade() {
 	if m == nil || m.store == nil {
-		panic("session: a Manager must be made with session.New, and its error looked at")
+		panic("session: nil or zero Manager; create it with session.New and check the error")
 	}
 }

@@ -7,15 +7,21 @@ import (
 	"net/http"
 )
 
-// Wrap gives next's requests their sessions. It loads the session before next
-// runs and commits it before the first byte of the response, so that no client
-// sees an answer whose changes are not stored. It belongs inside a middleware
-// that recovers from panics, and around everything that uses sessions: static
-// files and health checks are better left outside. To wrap twice with one
-// Manager is the same as once.
+// Wrap returns a handler that gives a session to each request of next. It
+// loads the session before next runs. It commits the session before the first
+// byte of the response, so no client sees a response whose changes are not
+// stored. If the session cannot be loaded or saved, the client receives an
+// error page (see [WithErrorHandler]).
+//
+// Put Wrap inside a middleware that recovers from panics, and around every
+// handler with sessions. Static files and health checks are better outside,
+// because Wrap loads the session for each request. To wrap a handler twice
+// with the same Manager has the effect of once. Two Managers around one
+// request need different cookie names. Otherwise
+// the handler panics.
 //
 // If [NewContext] has put a session of m into the request's context, next gets
-// that one, and Wrap commits it.
+// this session, and Wrap commits it.
 func (m *Manager) Wrap(next http.Handler) http.Handler {
 	m.mustBeMade()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -34,25 +40,25 @@ func (m *Manager) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// mustDiffer refuses a manager around this one whose cookie has the same name:
-// each would take the other's cookie for a forged one and replace it.
+// mustDiffer panics if a Manager around this one has the same cookie name.
+// Each would take the other's cookie for a forged one and replace it.
 func (m *Manager) mustDiffer(outer *scope) {
 	for c := outer; c != nil; c = c.outer {
 		if c.s.m.cookie.name == m.cookie.name {
-			panic(fmt.Sprintf("session: two managers wrap this request with one cookie name %q: give one of them another with WithCookieName", m.cookie.name))
+			panic(fmt.Sprintf("session: two managers wrap this request with one cookie name %q: use another name for one of them (WithCookieName)", m.cookie.name))
 		}
 	}
 }
 
-// visit combines the structures of one request in one allocation.
+// visit combines the structs of one request in one allocation.
 type visit struct {
 	session  Session
 	response response
 	scope    scope
 }
 
-// serve runs next with the session given, or with that of the request's cookie if
-// given is nil.
+// serve runs next with the session given, or with the session of the request's
+// cookie if given is nil.
 func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Request, outer *scope, given *Session) {
 	v := new(visit)
 	s, res := given, &v.response
@@ -84,8 +90,8 @@ func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Reques
 		}
 		res.abandon()
 		if res.phase == phaseReplaced {
-			// The client has received an error page instead of the response
-			// that the handler aborts.
+			// The client already has an error page instead of the handler's
+			// response.
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				panic(p)
 			}
@@ -98,8 +104,8 @@ func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Reques
 
 var errReused = errors.New("the session that NewContext put into this context belongs to a request that has ended; load one for each request")
 
-// claim makes the caller, a Wrap, responsible for committing a session that
-// NewContext has put into a context. It reports false if another Wrap is.
+// claim makes the caller, a Wrap, responsible for committing a session of
+// NewContext. It reports false if another Wrap is.
 func (s *Session) claim(r *http.Request) (mine bool, err error) {
 	s.lock()
 	defer s.unlock()
@@ -116,8 +122,9 @@ func (s *Session) claim(r *http.Request) (mine bool, err error) {
 	return true, nil
 }
 
-// release removes the uploaded files of inner, a copy of r, and copies the matched
-// pattern to r, for outer middleware. net/http does both only for its own request.
+// release removes the uploaded files of inner, a copy of r, and copies the
+// matched pattern to r, for outer middleware. net/http does both only for its
+// own request.
 func release(r, inner *http.Request) {
 	r.Pattern = inner.Pattern
 	if inner.MultipartForm != nil && r.MultipartForm == nil {

@@ -5,45 +5,48 @@ import (
 	"time"
 )
 
-// EventKind is the kind of an [Event]. It can be used as the value of a label in
-// metrics.
+// EventKind is the kind of an [Event]. It can be used as the value of a label
+// in metrics.
 type EventKind string
 
 const (
 	// EventLoad, EventInsert, EventUpdate, EventDelete and EventList are calls
 	// of the store. They have a Duration, and Err if the call failed. EventLoad
-	// includes Confirm.
+	// includes Confirm. A load or update without a record and a guard that does
+	// not hold are failures too, with an Err that wraps [ErrNotFound] or
+	// [ErrConflict]. For example, each sign-in looks for a revocation and
+	// normally finds no record.
 	EventLoad   EventKind = "load"
 	EventInsert EventKind = "insert"
 	EventUpdate EventKind = "update"
 	EventDelete EventKind = "delete"
 	EventList   EventKind = "list"
 
-	// EventStaleToken reports a token with a valid signature that was replaced
+	// EventStaleToken reports a token with a valid signature which was replaced
 	// more than 30 seconds ago. It may have been stolen.
 	EventStaleToken EventKind = "stale_token"
 
-	// EventLostChange reports a change that came too late to be saved. Err is
-	// the reason.
+	// EventLostChange reports a change after the response began which could not
+	// be saved. The client may not know. Err is the reason.
 	EventLostChange EventKind = "lost_change"
 
-	// EventExpired reports a valid token of a session that has expired, while
-	// the session is still in the store.
+	// EventExpired reports a valid token of an expired session, while the session
+	// is still in the store.
 	EventExpired EventKind = "expired"
 )
 
-// Event describes a call of the store or an unusual occurrence. It is passed to
-// the function set by [WithObserver], which may read the request's session but
+// Event describes a call of the store or an unusual occurrence. It is passed
+// to the function of [WithObserver], which may read the request's session but
 // must not change it.
 type Event struct {
-	Kind     EventKind     // what happened
-	ID       ID            // session ID; zero if there is none or it is not known
-	User     string        // user of EventList and EventExpired
-	Duration time.Duration // duration of a call of the store
+	Kind     EventKind     // kind of the event
+	ID       ID            // session ID; zero if it is not known
+	User     string        // user of EventList and EventExpired; otherwise empty
+	Duration time.Duration // duration of a call of the store; otherwise zero
 	Err      error         // error of a call of the store, or the reason of EventLostChange
 }
 
-// observed reports the calls of a store.
+// observed is a store which reports its calls.
 type observed struct {
 	Store
 	report func(context.Context, Event)
@@ -94,8 +97,8 @@ func (m *Manager) report(ctx context.Context, e Event) {
 	}
 }
 
-// lost reports a change that cannot be saved. That is never silent.
+// reportLost logs and reports a change that cannot be saved.
 func (m *Manager) reportLost(ctx context.Context, err error) {
-	m.log.ErrorContext(ctx, "session: a change is lost", "error", err)
+	m.log.ErrorContext(ctx, "session: change could not be saved", "error", err)
 	m.report(ctx, Event{Kind: EventLostChange, Err: err})
 }

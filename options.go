@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Option changes a default of [New]. Options out of range are reported by
-// New, all at once.
+// Option sets an option of [New]. New checks all options and returns one error
+// with every problem.
 type Option func(*config)
 
 type config struct {
@@ -35,7 +35,8 @@ type config struct {
 	errs       []error
 }
 
-const derived = -1 // a duration that follows from another one
+// derived marks a duration whose default follows from other options.
+const derived = -1
 
 func defaults() config {
 	return config{
@@ -55,65 +56,77 @@ func defaults() config {
 	}
 }
 
-// WithAcceptedSecrets names earlier or coming secrets whose cookies are
-// accepted; new ones are signed with the secret of New. Empty ones are
-// skipped, so that an unset environment variable is fine. To rotate, deploy
-// three times: accept the new secret; sign with it and accept the old one;
-// drop the old one when the longest lifetime has passed.
+// WithAcceptedSecrets adds earlier or future secrets. The Manager accepts
+// their cookies and decrypts their values. It signs new cookies with the
+// secret of [New]. Each secret has at least 32 bytes. Empty strings are
+// skipped, so an unset environment variable is allowed. The default is no
+// further secret.
+//
+// To replace a secret, deploy three times. First accept the new secret. Then
+// sign with it and accept the old one. Remove the old secret when the longest
+// lifetime has passed.
 func WithAcceptedSecrets(secrets ...string) Option {
 	return func(c *config) { c.accepted = append(c.accepted, secrets...) }
 }
 
-// WithIdleTimeout ends a session that has seen no request for d, from one
-// second to the lifetime; 14 days by default, or the lifetime if that is less. Activity is recorded once per
-// touch interval, so that the session of a visitor who left ends between d
-// less that interval and d.
+// WithIdleTimeout ends a session d after its last request. d must be at least
+// one second and at most the lifetime. The default is 14 days, or the lifetime
+// if it is shorter. Activity is recorded once per touch interval, so a session
+// can end earlier than d by up to this interval.
 func WithIdleTimeout(d time.Duration) Option {
 	return func(c *config) { c.idle = d }
 }
 
-// WithAnonymousIdleTimeout is the idle timeout of sessions without a user,
-// which bots cause too; by default that of all.
+// WithAnonymousIdleTimeout sets the idle timeout of sessions without a user,
+// which bots also create. d must be at least one second and at most the
+// lifetime. The default is the idle timeout of [WithIdleTimeout].
 func WithAnonymousIdleTimeout(d time.Duration) Option {
 	return func(c *config) { c.anonIdle = d }
 }
 
-// WithLifetime ends a session when d has passed since the sign-in or, without
-// one, its creation, whatever its activity: one second to 400 days, 30 days by
-// default. Browsers keep no cookie for longer (RFC 6265bis, section 5.5).
+// WithLifetime ends a session d after its last sign-in, or after its creation
+// if nobody has signed in. Activity does not extend it. d must be at least one
+// second and at most 400 days, because browsers keep no cookie for longer (RFC
+// 6265bis, section 5.5). The default is 30 days.
 func WithLifetime(d time.Duration) Option {
 	return func(c *config) { c.lifetime = d }
 }
 
-// WithTouchInterval sets how often activity is written to the store: at least
-// zero (at each request) and less than the idle timeout; by default a tenth of
-// it, at most one hour. A session with an idle timeout of its own is touched
-// at least ten times in it.
+// WithTouchInterval sets the minimum time between two writes of a session's
+// activity. It must be at least zero, which writes with every request, and
+// less than the idle timeout. The default is a tenth of the idle timeout, at
+// most one hour. For a session with a different idle timeout, the interval is
+// at most a tenth of its own timeout.
 func WithTouchInterval(d time.Duration) Option {
 	return func(c *config) { c.touch = d }
 }
 
-// WithStoreTimeout bounds what a request waits for the store, once to load and
-// once to commit: ten milliseconds to ten minutes, 5 seconds by default.
+// WithStoreTimeout limits the time for which a request waits for the store. It
+// applies to loading the session and to each commit, Update or other method
+// with a context. d must be at least ten milliseconds and at most ten minutes.
+// The default is 5 seconds. A store call has no other limit, because the end
+// of the request's context does not cancel it.
 func WithStoreTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }
 
-// WithMaxSize sets the maximum size of a session's encoded data, including the
-// names of its keys, in bytes. It must be between 1 and 15 MiB. The default is
-// 64 KiB. A change that makes the data larger than that is [ErrTooLarge].
+// WithMaxSize sets the maximum size of a session's encoded data in bytes,
+// including the names of its keys. It must be between 1 and 15 MiB. The
+// default is 64 KiB. A change is refused with [ErrTooLarge] if the data would
+// exceed the maximum and the change makes it grow.
 //
-// Each request applies the maximum to the data that it has loaded. So n
-// concurrent requests that add different keys can store up to n times the
-// maximum. Such a session can still be read. The next change that makes it
-// grow is refused, and a change that does not make it grow is stored.
+// Each request applies the maximum to the data as it was loaded. So n
+// concurrent requests with different keys can store up to n times the maximum.
+// Such a session can still be read. The next change is refused if it makes the
+// data grow, and stored otherwise.
 func WithMaxSize(bytes int) Option {
 	return func(c *config) { c.maxSize = bytes }
 }
 
-// WithMaxPerUser bounds the live sessions of a user, 1 to 10,000: a sign-in
-// ends those least recently seen beyond n. Of sign-ins at the same instant one
-// more may stay, until the next. Unbounded by default.
+// WithMaxPerUser sets the maximum number of live sessions of a user, between 1
+// and 10,000. A sign-in ends the least recently seen sessions beyond n. If a
+// user signs in several times at the same instant, one session more than n can
+// remain until the next sign-in. The default is no maximum.
 func WithMaxPerUser(n int) Option {
 	return func(c *config) {
 		c.maxPerUser = n
@@ -123,17 +136,18 @@ func WithMaxPerUser(n int) Option {
 	}
 }
 
-// WithClientInfo keeps the client's IP address and User-Agent (at most 256
-// bytes each) with the session, as of its creation and each sign-in, for lists
-// of devices. It is personal data.
+// WithClientInfo stores the client's IP address and its User-Agent (at most
+// 256 bytes) with the session, for a list of devices. They are recorded when a
+// session is created and at each sign-in. They are personal data. The default
+// is to store neither. See [WithTrustedProxies] for clients behind a proxy.
 func WithClientInfo() Option {
 	return func(c *config) { c.clientInfo = true }
 }
 
-// WithTrustedProxies sets the addresses of the reverse proxies whose headers
-// count: X-Forwarded-For or the header of [WithForwardedHeader], X-Forwarded-Proto
-// and X-Forwarded-Prefix. They count only if the immediate peer is a trusted proxy.
-// The default is no trusted proxy.
+// WithTrustedProxies sets the addresses of trusted reverse proxies. The
+// Manager reads X-Forwarded-For (or the header of [WithForwardedHeader]),
+// X-Forwarded-Proto and X-Forwarded-Prefix only if the immediate peer is a
+// trusted proxy. The default is no trusted proxy.
 func WithTrustedProxies(prefixes ...netip.Prefix) Option {
 	return func(c *config) {
 		c.proxies = append(c.proxies, prefixes...)
@@ -143,12 +157,14 @@ func WithTrustedProxies(prefixes ...netip.Prefix) Option {
 	}
 }
 
-// WithForwardedHeader sets the header from which the client's address is taken if
-// the immediate peer is a trusted proxy: Forwarded (RFC 7239) or the name of a
-// header whose value is a list of addresses, such as X-Real-Ip. The default is
-// X-Forwarded-For. Choose a header that every trusted proxy sets or appends to.
-// Proxies pass other headers through as the client sent them, so those do not
-// count. With Forwarded, the protocol too is taken from it, and otherwise from
+// WithForwardedHeader sets the header with the client's address, which the
+// Manager reads if the immediate peer is a trusted proxy. It is Forwarded (RFC
+// 7239) or a header whose value is a list of addresses, such as X-Real-Ip. The
+// default is X-Forwarded-For.
+//
+// Choose a header to which every trusted proxy writes. Proxies pass other
+// headers through as the client sent them, so the Manager ignores these. The
+// protocol comes from Forwarded if this is the header, and otherwise from
 // X-Forwarded-Proto.
 func WithForwardedHeader(name string) Option {
 	return func(c *config) {
@@ -159,8 +175,8 @@ func WithForwardedHeader(name string) Option {
 	}
 }
 
-// WithCodec sets the codec that encodes values. The default is
-// [encoding/json]. The new codec cannot decode values that another codec wrote.
+// WithCodec sets the codec for values. The default is [encoding/json]. A new
+// codec cannot decode values of another codec.
 func WithCodec(codec Codec) Option {
 	return func(c *config) {
 		c.codec = codec
@@ -171,21 +187,21 @@ func WithCodec(codec Codec) Option {
 }
 
 // WithEncryption encrypts each value with AES-256-GCM before it reaches the
-// store, with a key that is derived from the secret of [New] and the session's
-// ID. User names, the names of keys, times and client information are not
-// encrypted. A value grows by 34 bytes.
+// store. The key is derived from the secret of [New] and the session's ID.
+// User names, the names of keys, times and client information are not
+// encrypted. A value grows by 34 bytes. The default is no encryption.
 //
-// The option governs writing only, so that it can be switched on and off while
-// the app runs: plain values stay readable and are encrypted when they are next
-// written, or at the next sign-in. A value that an accepted secret has encrypted
-// is encrypted anew at the next sign-in. Whoever loses the secrets loses the
-// values.
+// The option affects only writing, so it can be switched on and off while the
+// app runs. Plain values stay readable. They are encrypted by the next write
+// or sign-in. A value encrypted with an accepted secret is encrypted with the
+// current one at the next sign-in. If the secrets are lost, the values are
+// lost too.
 func WithEncryption() Option {
 	return func(c *config) { c.encryption = true }
 }
 
-// WithLogger sets where faults are logged, [slog.Default] by default. No log
-// line holds a token.
+// WithLogger sets the logger for errors and warnings. The default is
+// [slog.Default]. No log line contains a token.
 func WithLogger(log *slog.Logger) Option {
 	return func(c *config) {
 		c.log = log
@@ -195,16 +211,16 @@ func WithLogger(log *slog.Logger) Option {
 	}
 }
 
-// WithErrorHandler sets the function that answers a request whose session could
-// not be loaded or saved. The headers of w are as they were before the handler. If
-// answer sets no status, the status is that of [HTTPStatus]. The response is sent
-// when answer returns. By default it is a line of text with the status of
-// HTTPStatus, Cache-Control: no-store and, if a retry helps, Retry-After. The error
-// has been logged before.
+// WithErrorHandler sets the function which responds to a request whose session
+// could not be loaded or saved. The default is [DefaultErrorHandler].
 //
-// r is the request that Wrap received. Its context has no session of this Manager,
-// unless [NewContext] has put one there, so the error handler must not call
-// FromContext.
+// The headers of w are as they were before the handler ran. The response is
+// sent when answer returns. Its status is the one of [HTTPStatus] unless
+// answer sets another one. The Manager has already logged the error if the
+// status is at least 500.
+//
+// r is the request as Wrap received it. Its context has no session of this
+// Manager, except one from [NewContext], so answer must not call FromContext.
 func WithErrorHandler(answer func(w http.ResponseWriter, r *http.Request, err error)) Option {
 	return func(c *config) {
 		c.answer = answer
@@ -214,8 +230,10 @@ func WithErrorHandler(answer func(w http.ResponseWriter, r *http.Request, err er
 	}
 }
 
-// WithObserver calls f at each [Event], in the request's goroutine: for
-// metrics, tracing and audit logs.
+// WithObserver sets a function to call for each [Event], for metrics and logs.
+// It is called in the goroutine of the request, after the event, and must be
+// safe for concurrent use. ctx has the values of the request's context. The
+// default is no observer.
 func WithObserver(f func(context.Context, Event)) Option {
 	return func(c *config) {
 		c.observe = f
@@ -225,73 +243,82 @@ func WithObserver(f func(context.Context, Event)) Option {
 	}
 }
 
-// WithCookieName names the cookie. The default is __Host-session, with a
-// domain or a path __Secure-session, and with [DangerouslyAllowHTTP] session.
+// WithCookieName sets the name of the cookie, a token of RFC 9110. The default
+// is session with [DangerouslyAllowHTTP], otherwise __Secure-session with a
+// domain or a path, and otherwise __Host-session.
 //
-// A deploy that changes the name signs everybody out. This includes a deploy
-// that adds or removes [WithCookieDomain], [WithCookiePath] or
-// [DangerouslyAllowHTTP] while the name is the default one.
+// A deploy with a different name signs everybody out. If the name is the
+// default, this happens when a deploy adds or removes [WithCookieDomain],
+// [WithCookiePath] or DangerouslyAllowHTTP.
 func WithCookieName(name string) Option {
 	return func(c *config) { c.cookie.name = name; c.cookie.named = true }
 }
 
-// WithCookieDomain sends the cookie to a domain and all its subdomains. By
-// default it goes to the very host that set it. The option changes the default
-// name of the cookie, see [WithCookieName].
+// WithCookieDomain sets the cookie's Domain attribute, so that browsers send
+// it to this domain and all its subdomains. The default is no attribute, and
+// browsers send the cookie only to the host that set it. The option changes
+// the default name of the cookie (see [WithCookieName]).
 func WithCookieDomain(domain string) Option {
 	return func(c *config) {
 		c.cookie.domain = domain
 		if domain == "" {
-			c.addError("WithCookieDomain(\"\"): leave the option out for the host alone")
+			c.addError("WithCookieDomain(\"\"): leave the option out to send the cookie only to the host that set it")
 		}
 	}
 }
 
-// WithCookiePath sets the cookie's Path attribute, at most 1,024 bytes. Browsers
-// send the cookie only with requests for this path and the paths below it. The
-// default is "/". The path does not protect the cookie from other pages of the
-// same origin. A request that comes without the cookie from outside the path
-// cannot start a session unless it signs in: a change gets [ErrOutsidePath]. If a
+// WithCookiePath sets the cookie's Path attribute, at most 1,024 bytes.
+// Browsers send the cookie only with requests for this path and the paths
+// below it. The default is "/". The path does not protect the cookie from
+// other pages of the same origin.
+//
+// A request from outside the path comes without the cookie. It cannot start a
+// session unless it signs in, and other changes return [ErrOutsidePath]. If a
 // proxy removes a prefix from the path, name the proxy in [WithTrustedProxies]
-// and let it send the prefix in X-Forwarded-Prefix. A path
-// other than "/" changes the default name of the cookie, see [WithCookieName].
+// and let it send the prefix in X-Forwarded-Prefix.
+//
+// A path other than "/" changes the default name of the cookie (see
+// [WithCookieName]).
 func WithCookiePath(path string) Option {
 	return func(c *config) { c.cookie.path = path }
 }
 
-// WithSameSite sets whether requests from other sites carry the cookie:
-// [http.SameSiteLaxMode], the default (on following links alone),
-// [http.SameSiteStrictMode] (never) or [http.SameSiteNoneMode] (always; such
-// an app must check the Origin of what changes something).
+// WithSameSite sets the cookie's SameSite attribute, which controls whether
+// browsers send it with requests from other sites. [http.SameSiteLaxMode], the
+// default, sends it only when the visitor follows a link.
+// [http.SameSiteStrictMode] never sends it. [http.SameSiteNoneMode] always
+// sends it, so the app must check the Origin of every request with side
+// effects.
 //
-// A request that comes without the cookie because of this attribute reads as
-// anonymous. SignIn signs a user in there and can store values with it. Any
-// other change is [ErrCrossSite], because the new cookie would replace the
-// visitor's session. With Lax this concerns forms that another site posts,
-// such as the result of OpenID Connect with response_mode=form_post, of SAML
-// or of 3-D Secure. With Strict it also concerns pages that a visitor reaches
-// by a link on another site.
+// A request without the cookie because of this attribute is anonymous. SignIn
+// signs a user in there and can store values with it. Any other change returns
+// [ErrCrossSite], because the new cookie would replace the visitor's session.
+// With Lax this concerns forms which another site posts, such as the result of
+// OpenID Connect with response_mode=form_post, of SAML or of 3-D Secure. With
+// Strict it also concerns links on another site.
 func WithSameSite(s http.SameSite) Option {
 	return func(c *config) { c.cookie.sameSite = s }
 }
 
-// WithPartitioned gives each top-level site that embeds this one a cookie of
-// its own (CHIPS).
+// WithPartitioned sets the cookie's Partitioned attribute (CHIPS). If other
+// sites embed this one, browsers keep a separate cookie for each of them. The
+// default is no attribute.
 func WithPartitioned() Option {
 	return func(c *config) { c.cookie.partitioned = true }
 }
 
-// WithBrowserSession leaves out the cookie's Max-Age, so that the browser
-// drops it when it ends. Sessions to which SetTimeouts gave limits of their
-// own ("remember me") keep it.
+// WithBrowserSession omits the cookie's Max-Age, so browsers drop the cookie
+// when they are closed. The cookie keeps its Max-Age if [Session.SetTimeouts]
+// has set timeouts for the session ("remember me"). By default every cookie
+// has a Max-Age.
 func WithBrowserSession() Option {
 	return func(c *config) { c.cookie.browserSession = true }
 }
 
-// DangerouslyAllowHTTP leaves out the cookie's Secure attribute, for a
-// development machine whose browser (Safari) does not accept secure cookies
-// over http://localhost. Anyone on the network can read such a cookie. The
-// option changes the default name of the cookie, see [WithCookieName].
+// DangerouslyAllowHTTP omits the cookie's Secure attribute. It is for
+// development machines, if a browser such as Safari does not accept secure
+// cookies over http://localhost. Anyone on the network can read such a cookie.
+// The option changes the default name of the cookie (see [WithCookieName]).
 func DangerouslyAllowHTTP() Option {
 	return func(c *config) { c.cookie.secure = false }
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-go/session/internal/backoff"
 )
 
-// outcome is what became of a write whose reply was lost.
+// outcome is the result of a write without a reply.
 type outcome int
 
 const (
@@ -20,8 +20,8 @@ const (
 	notApplied
 )
 
-// sendChange stores a change of values. If the reply is lost it finds out
-// whether the change was applied, and sends it again if not.
+// sendChange stores a change of values. If the reply is lost, it completes the
+// change.
 func (m *Manager) sendChange(ctx context.Context, rec *Record, ch *Change) error {
 	err := m.store.Update(ctx, rec.ID, ch)
 	if !errors.Is(err, ErrUncertain) {
@@ -30,10 +30,10 @@ func (m *Manager) sendChange(ctx context.Context, rec *Record, ch *Change) error
 	return m.completeChange(ctx, rec, ch)
 }
 
-// completeChange sees to it that a change whose reply was lost is applied once.
-// It sends the change again only if the record shows that it was not applied,
-// and only to the versions that it has read: another request may have stored an
-// Update on top of the first attempt, which a repetition would undo.
+// completeChange ensures that a change without a reply is applied once. It
+// sends the change again only if the record shows that it was not applied. The
+// guard has the versions it has read. Otherwise the repetition could undo an
+// Update which another request has stored on top of the first attempt.
 func (m *Manager) completeChange(ctx context.Context, before *Record, ch *Change) error {
 	refused := false
 	for try := 0; ; try++ {
@@ -66,9 +66,10 @@ func (m *Manager) completeChange(ctx context.Context, before *Record, ch *Change
 }
 
 // outcome compares the record before ch was sent with the record now. Versions
-// are never used twice, so a version of ch proves that it was applied, and one
-// that ch would have replaced proves that it was not. A key that was absent and
-// is absent proves nothing: another request may have deleted it in between.
+// are unique. So if a key has its version of ch, the change was applied. If a
+// key has the version which ch would have replaced, it was not applied. A key
+// that was absent and is absent proves nothing, because another request may
+// have deleted it in between.
 func (ch *Change) outcome(before, found *Record) outcome {
 	o := unknown
 	for name, v := range ch.Set {
@@ -80,7 +81,7 @@ func (ch *Change) outcome(before, found *Record) outcome {
 			o = notApplied
 		}
 	}
-	left := 0 // keys that ch removes and that are there
+	left := 0 // number of keys that ch removes and found has
 	for name, v := range found.Values {
 		if !ch.removes(name) {
 			continue
@@ -91,12 +92,12 @@ func (ch *Change) outcome(before, found *Record) outcome {
 		}
 	}
 	if left == 0 && len(ch.Set) == 0 {
-		return applied // or somebody else did the same
+		return applied // or another request did the same
 	}
 	return o
 }
 
-// removes reports whether applying ch removes a key.
+// removes reports whether ch removes a key.
 func (ch *Change) removes(name string) bool {
 	if ch.Replace {
 		_, set := ch.Set[name]
@@ -105,7 +106,8 @@ func (ch *Change) removes(name string) bool {
 	return slices.Contains(ch.Unset, name)
 }
 
-// versions returns a guard for all keys that ch writes or removes.
+// versions returns the versions of all keys that ch writes or removes, for a
+// guard.
 func (ch *Change) versions(found *Record) map[string]int64 {
 	on := make(map[string]int64)
 	for name := range ch.Set {
@@ -122,7 +124,7 @@ func (ch *Change) versions(found *Record) map[string]int64 {
 	return on
 }
 
-// confirm reads a record after a write whose outcome is unknown.
+// confirm reads a record after a write with an unknown outcome.
 func (m *Manager) confirm(ctx context.Context, id ID) (*Record, error) {
 	if c, ok := m.store.(Confirmer); ok {
 		return c.Confirm(ctx, id)
@@ -130,9 +132,9 @@ func (m *Manager) confirm(ctx context.Context, id ID) (*Record, error) {
 	return m.store.Load(ctx, id)
 }
 
-// readBack reads the record that a write may have changed. After a lost reply,
-// or if the record shows the write although the store has denied it, it
-// confirms that a failover cannot undo the record's state.
+// readBack reads the record after a write that may have been applied. It
+// confirms the record if a reply was lost, or if the record shows the write
+// although the store has denied it. A failover cannot undo a confirmed state.
 func (m *Manager) readBack(ctx context.Context, id ID, lost bool, shows func(*Record) bool) (*Record, error) {
 	if !lost {
 		found, err := m.store.Load(ctx, id)
@@ -143,9 +145,8 @@ func (m *Manager) readBack(ctx context.Context, id ID, lost bool, shows func(*Re
 	return m.confirm(ctx, id)
 }
 
-// uncertain marks an error after which nobody knows whether a write was
-// applied. It keeps the text of err only: a conflict that was met on the way is
-// not the outcome.
+// uncertain returns an ErrUncertain with the text of err. It does not wrap
+// err, because a conflict on the way is not the outcome.
 func uncertain(err error) error {
 	if err == nil || errors.Is(err, ErrUncertain) {
 		return err

@@ -7,12 +7,12 @@ import "time"
 type pending struct {
 	detached bool             // the stored record is to be left or deleted
 	signOut  bool             // the stored record is to be deleted first, and the cookie too
-	user     string           // user of a sign-in; empty if there is none
+	user     string           // user of a pending sign-in; otherwise empty
 	renew    bool             // the token is to be renewed
 	timeouts *timeouts        // see SetTimeouts; nil if they stay
 	cleared  int              // number of calls of Clear, which removes the stored values
 	values   map[string]Value // a Version of 0 deletes the key
-	invalid  error            // errors of invalid calls; nil if there is none
+	invalid  error            // errors of invalid calls; nil without one
 	token    token            // of the new record, the same while commits fail
 	inserts  bool             // a commit has tried to insert the new record
 	attempt  *attempt         // nil if the outcome of all changes is known
@@ -32,13 +32,14 @@ type attempt struct {
 // timeouts are those of one session, set by SetTimeouts.
 type timeouts struct{ idle, lifetime time.Duration }
 
-// detach drops what is pending and lets what follows begin a new record.
+// detach drops the pending changes, except a sign-out and errors. Later
+// changes concern a new record.
 func (s *Session) detach() {
 	s.pend = pending{detached: s.rec != nil, signOut: s.pend.signOut, invalid: s.pend.invalid, at: s.pend.at}
 }
 
-// target returns the stored record that the pending state concerns, nil where
-// that is a new one. A superseded token reads nothing.
+// target returns the stored record which the pending changes concern, or nil
+// if they concern a new one. A superseded token has no target.
 func (s *Session) target() *Record {
 	if s.pend.detached || s.needsSignIn() {
 		return nil
@@ -46,6 +47,7 @@ func (s *Session) target() *Record {
 	return s.rec
 }
 
+// user returns the user after the pending changes.
 func (s *Session) user() string {
 	if s.pend.user != "" {
 		return s.pend.user
@@ -56,7 +58,7 @@ func (s *Session) user() string {
 	return ""
 }
 
-// owner returns the user whose session a sign-in would take over.
+// owner returns the user whose session a sign-in would continue.
 func (s *Session) owner() string {
 	if s.standing == unsettled && !s.pend.detached && s.pend.user == "" {
 		return s.rec.User
@@ -64,8 +66,7 @@ func (s *Session) owner() string {
 	return s.user()
 }
 
-// creates tells whether a commit would insert a record: an untouched visitor
-// has none.
+// creates reports whether a commit would insert a record.
 func (s *Session) creates() bool {
 	if s.target() != nil {
 		return false
@@ -78,7 +79,7 @@ func (s *Session) creates() bool {
 	return s.pend.user != ""
 }
 
-// dirty tells whether a commit has anything to do.
+// dirty reports whether there is anything to commit.
 func (s *Session) dirty() bool {
 	p := &s.pend
 	asked := p.renew || p.cleared > 0 || len(p.values) > 0
@@ -92,14 +93,14 @@ func (s *Session) dirty() bool {
 	}
 }
 
-// changesToken tells whether a commit would make a cookie that the client
-// must get.
+// changesToken reports whether a commit would produce a cookie which the
+// client must get.
 func (s *Session) changesToken() bool {
 	return s.creates() || s.pend.renew && (s.target() != nil || s.needsSignIn())
 }
 
-// nextToken returns that of the record to be inserted. It stays the same
-// while commits fail, so that one whose reply was lost is found again.
+// nextToken returns the token of the new record. It stays the same while
+// commits fail, so a record whose insert had no reply is found again.
 func (s *Session) nextToken() token {
 	if s.pend.token.id.IsZero() {
 		s.pend.token = token{id: newID(s.m.now()), secret: newSecret()}
@@ -107,7 +108,7 @@ func (s *Session) nextToken() token {
 	return s.pend.token
 }
 
-// value returns what a key has after the pending changes.
+// value returns the value of a key after the pending changes.
 func (s *Session) value(name string) (Value, bool) {
 	if v, ok := s.pend.values[name]; ok {
 		return v, v.Version != 0
@@ -119,6 +120,9 @@ func (s *Session) value(name string) (Value, bool) {
 	return Value{}, false
 }
 
+// put adds the value of a key to the pending changes. A Version of 0 deletes
+// the key. put refuses to overwrite a sealed value, because another deploy may
+// be able to read it.
 func (s *Session) put(name string, val Value) error {
 	if err := checkName("key", name); err != nil {
 		return err
@@ -133,7 +137,8 @@ func (s *Session) put(name string, val Value) error {
 	return nil
 }
 
-// data returns the pending changes of values, for a record of that ID.
+// pendingChange returns the pending changes of values, for the record with an
+// ID.
 func (s *Session) pendingChange(record ID) *Change {
 	ch := &Change{Replace: s.pend.cleared > 0, Set: s.pend.values}
 	for name, v := range s.pend.values {

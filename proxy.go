@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// warnInsecure says once that a Secure cookie seems to go out over plain HTTP.
-// Loopback is let pass: browsers take it for secure.
+// warnInsecure logs once if a Secure cookie seems to be sent over plain HTTP.
+// Browsers treat loopback addresses as secure.
 func (m *Manager) warnInsecure(r *http.Request) {
 	peer := peerAddr(r)
 	if !m.cookie.secure || r.TLS != nil || peer.IsLoopback() || m.forwardedHTTPS(r, peer) {
 		return
 	}
 	m.warnedInsecure.Do(func() {
-		m.log.WarnContext(r.Context(), "session: a Secure cookie goes out over what looks like plain HTTP, and browsers will not keep it; "+
-			"serve HTTPS, or name the proxy that does with WithTrustedProxies", "peer", peer.String())
+		m.log.WarnContext(r.Context(), "session: Secure cookie sent over what looks like plain HTTP; browsers discard it; "+
+			"use HTTPS, or name its proxy in WithTrustedProxies", "peer", peer.String())
 	})
 }
 
@@ -27,10 +27,11 @@ func peerAddr(r *http.Request) netip.Addr {
 	return withoutZone(ap.Addr())
 }
 
-// plain drops an IPv6 zone, which has no meaning on another machine and which no
-// prefix contains.
+// withoutZone returns addr without an IPv6 zone, which has no meaning on
+// another machine and is in no prefix.
 func withoutZone(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
+// trusts reports whether addr is a trusted proxy.
 func (m *Manager) trusts(addr netip.Addr) bool {
 	for _, p := range m.proxies {
 		if p.Contains(addr) {
@@ -40,6 +41,7 @@ func (m *Manager) trusts(addr netip.Addr) bool {
 	return false
 }
 
+// forwardedHTTPS reports whether a trusted proxy has received r over HTTPS.
 func (m *Manager) forwardedHTTPS(r *http.Request, peer netip.Addr) bool {
 	if !m.trusts(peer) {
 		return false
@@ -51,16 +53,18 @@ func (m *Manager) forwardedHTTPS(r *http.Request, peer netip.Addr) bool {
 	return strings.EqualFold(proto, "https")
 }
 
-// Bounds for the header of WithForwardedHeader, most of which a client may have
-// written. The longest address is an IPv6 one in brackets, with a zone and a port.
+// maxHops and maxHopSize limit the header of WithForwardedHeader, since a
+// client may have written most of it. The longest address is an IPv6 address
+// in brackets with a zone and a port.
 const (
 	maxHops    = 32
 	maxHopSize = 80
 )
 
-// clientIP returns the address that the nearest trusted proxy names, or the
-// peer's. It reads one header only, because a proxy passes the others through. It
-// starts at the end, because proxies append to the values that the client sent.
+// clientIP returns the address named by the nearest trusted proxy, or the
+// address of the peer. It reads only one header, because proxies pass the
+// others through. It reads the header from the end, because proxies append to
+// the values of the client.
 func (m *Manager) clientIP(r *http.Request) string {
 	addr, n := peerAddr(r), 0
 	for hop := range backward(r.Header[m.forwarded]) {
@@ -97,7 +101,8 @@ func (m *Manager) hopAddr(hop string) (netip.Addr, bool) {
 	return withoutZone(addr), err == nil
 }
 
-// backward yields a header's comma-separated values, the last one first.
+// backward yields the comma-separated values of a header, from the last to the
+// first.
 func backward(values []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, v := range slices.Backward(values) {
@@ -112,7 +117,7 @@ func backward(values []string) iter.Seq[string] {
 	}
 }
 
-// list splits a header's comma-separated values.
+// splitList returns the comma-separated values of a header.
 func splitList(values []string) []string {
 	var items []string
 	for _, v := range values {
@@ -123,6 +128,7 @@ func splitList(values []string) []string {
 	return items
 }
 
+// lastOf returns the last of a header's comma-separated values, or "".
 func lastOf(values []string) string {
 	for v := range backward(values) {
 		return v
@@ -130,7 +136,8 @@ func lastOf(values []string) string {
 	return ""
 }
 
-// parameter returns one of a Forwarded element's (RFC 7239, section 4).
+// forwardedParam returns a parameter of an element of Forwarded (RFC 7239,
+// section 4).
 func forwardedParam(element, name string) string {
 	for pair := range strings.SplitSeq(element, ";") {
 		if k, v, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && strings.EqualFold(k, name) {
@@ -140,8 +147,9 @@ func forwardedParam(element, name string) string {
 	return ""
 }
 
-// describe returns the client's address and User-Agent for WithClientInfo, as valid
-// UTF-8 of bounded size.
+// describeClient returns the client's IP address and User-Agent. They are
+// empty without WithClientInfo or without a request. Both are valid UTF-8, and
+// the User-Agent has at most 256 bytes.
 func (m *Manager) describeClient(r *http.Request) (ip, agent string) {
 	if !m.clientInfo || r == nil {
 		return "", ""

@@ -7,53 +7,51 @@ import (
 	"time"
 )
 
-// Info describes a session without its data or anything secret. Times have
-// the precision of a millisecond.
+// Info describes a session. It contains neither its values nor anything secret.
+// Times have a precision of one millisecond.
 type Info struct {
-	ID          ID
-	User        string        // empty: anonymous
-	CreatedAt   time.Time     // when the record was made
-	SignedInAt  time.Time     // the last sign-in; zero: none
-	LastSeenAt  time.Time     // activity, as exact as the touch interval
-	ExpiresAt   time.Time     // when it ends without further activity
-	Deadline    time.Time     // when it ends in any case
-	IdleTimeout time.Duration // its own, by SetTimeouts; zero: as configured
-	ClientIP    string        // see WithClientInfo
-	UserAgent   string        // see WithClientInfo
+	ID          ID            // session ID, which never changes
+	User        string        // user who is signed in; empty if nobody is signed in
+	CreatedAt   time.Time     // time of creation
+	SignedInAt  time.Time     // time of the last sign-in; zero before the first one
+	LastSeenAt  time.Time     // time of the last recorded activity; see WithTouchInterval
+	ExpiresAt   time.Time     // end of the session without further activity
+	Deadline    time.Time     // end of the session in any case
+	IdleTimeout time.Duration // set by SetTimeouts; zero if the configured one applies
+	ClientIP    string        // IP address of the client; empty without WithClientInfo
+	UserAgent   string        // User-Agent of the client; empty without WithClientInfo
 }
 
-// Record is what a store keeps of a session. A store keeps every field and
-// leaves fields that it does not know, of a newer version, as they are.
+// Record is the stored form of a session. A store keeps every field. It does not
+// change fields of a newer version, which it does not know.
 type Record struct {
 	Info
-	Verifier  []byte    // SHA-256 of the token's secret; nil: never admitted
-	Salt      []byte    // what the last renewal derived the secret with
-	RenewedAt time.Time // when the token was last renewed; zero: never
-	Values    map[string]Value
+	Verifier  []byte           // SHA-256 of the token's secret; nil if no token fits
+	Salt      []byte           // salt of the last renewal; nil before the first one
+	RenewedAt time.Time        // time of the last renewal; zero before the first one
+	Values    map[string]Value // values by the names of their keys
 }
 
-// Value is one encoded value of a session. Data is nil where what is stored
-// cannot be read as a value. Version names this writing of it: a random
-// positive number, never used twice.
+// Value is one encoded value of a session.
 type Value struct {
-	Data    []byte
-	Version int64
+	Data    []byte // encoded form; nil if the stored data is not a value
+	Version int64  // random positive number of this write, never used twice
 }
 
-// Guard lists the conditions of a [Change]; zero fields ask nothing.
+// Guard contains the conditions of a [Change]. A zero field is no condition.
 type Guard struct {
-	Verifier   []byte           // the record's verifier is this one
-	SeenBefore time.Time        // LastSeenAt is earlier
-	Versions   map[string]int64 // the key has this version; 0: it is absent
+	Verifier   []byte           // the record has this Verifier
+	SeenBefore time.Time        // the record's LastSeenAt is earlier
+	Versions   map[string]int64 // each key has this version; 0 if the key is absent
 }
 
-// IsZero tells whether the guard asks nothing.
+// IsZero reports whether g has no conditions.
 func (g Guard) IsZero() bool {
 	return g.Verifier == nil && g.SeenBefore.IsZero() && len(g.Versions) == 0
 }
 
-// Holds reports whether r meets all conditions of g. Times are compared to the
-// millisecond.
+// Holds reports whether r meets all conditions of g. It compares times
+// truncated to milliseconds.
 func (g Guard) Holds(r *Record) bool {
 	if g.Verifier != nil && !bytes.Equal(g.Verifier, r.Verifier) {
 		return false
@@ -70,34 +68,38 @@ func (g Guard) Holds(r *Record) bool {
 	return true
 }
 
-// Change is what an Update does to a record if its guard holds. Zero fields
-// leave the record's as they are.
+// Change describes an Update of a record. It applies only if its guard holds. A zero
+// field leaves the record's field unchanged.
 type Change struct {
-	If Guard
+	If Guard // conditions
 
-	// No key is in both Set and Unset. If Replace is true, Unset is empty.
-	Set     map[string]Value // values to write
-	Unset   []string         // keys to remove
-	Replace bool             // Set is the whole data; all other keys are removed
+	Set     map[string]Value // values to write; no key is also in Unset
+	Unset   []string         // keys to remove; empty if Replace is true
+	Replace bool             // whether to remove all keys that are not in Set
 
-	User                  string
-	Verifier, Salt        []byte
-	RenewedAt, SignedInAt time.Time
-	LastSeenAt            time.Time
-	ExpiresAt, Deadline   time.Time
-	IdleTimeout           *time.Duration // zero: as configured again
-	ClientIP, UserAgent   string
+	User        string         // see Info.User
+	Verifier    []byte         // see Record.Verifier
+	Salt        []byte         // see Record.Salt
+	RenewedAt   time.Time      // see Record.RenewedAt
+	SignedInAt  time.Time      // see Info.SignedInAt
+	LastSeenAt  time.Time      // see Info.LastSeenAt
+	ExpiresAt   time.Time      // see Info.ExpiresAt
+	Deadline    time.Time      // see Info.Deadline
+	IdleTimeout *time.Duration // see Info.IdleTimeout; nil leaves it unchanged
+	ClientIP    string         // see Info.ClientIP
+	UserAgent   string         // see Info.UserAgent
 }
 
-// refresh makes the change write a record's description.
+// refresh makes ch write the description of a record.
 func (ch *Change) refresh(info Info) {
 	ch.User, ch.SignedInAt, ch.LastSeenAt = info.User, info.SignedInAt, info.LastSeenAt
 	ch.ExpiresAt, ch.Deadline, ch.IdleTimeout = info.ExpiresAt, info.Deadline, &info.IdleTimeout
 	ch.ClientIP, ch.UserAgent = info.ClientIP, info.UserAgent
 }
 
-// Apply changes r as a store's Update does if the guard holds. It does not check
-// the guard. It keeps the slices and values of ch rather than copies of them.
+// Apply changes r as a store's Update does if the guard holds. It does not
+// check the guard. It keeps the slices and values of ch rather than copies of
+// them.
 func (r *Record) Apply(ch *Change) {
 	if ch.Replace {
 		r.Values = nil
@@ -127,13 +129,14 @@ func (r *Record) Apply(ch *Change) {
 	}
 }
 
-// clone copies r as far as Apply changes it in place.
+// clone returns a copy of r for Apply, with a map of its own.
 func (r *Record) clone() *Record {
 	c := *r
 	c.Values = maps.Clone(r.Values)
 	return &c
 }
 
+// put sets a value, or deletes it if its version is 0.
 func (r *Record) put(name string, v Value) {
 	if v.Version == 0 {
 		delete(r.Values, name)
@@ -145,7 +148,7 @@ func (r *Record) put(name string, v Value) {
 	r.Values[name] = v
 }
 
-// valueOf and id serve where there may be no record.
+// valueOf returns the value of a key. r may be nil.
 func (r *Record) valueOf(name string) (v Value, ok bool) {
 	if r != nil {
 		v, ok = r.Values[name]
@@ -153,6 +156,7 @@ func (r *Record) valueOf(name string) (v Value, ok bool) {
 	return v, ok
 }
 
+// id returns the ID, or the zero ID if r is nil.
 func (r *Record) id() ID {
 	if r == nil {
 		return ID{}

@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/session/internal/backoff"
 )
 
-// renew returns the record with a new token, after it has stored that together
-// with everything else that is pending.
+// renew stores a new token together with all other pending changes. It returns
+// the record and the token.
 func (s *Session) renew(ctx context.Context) (*Record, token, error) {
 	rec, salt := s.rec, make([]byte, 16)
 	rand.Read(salt)
@@ -34,8 +34,8 @@ func (s *Session) renew(ctx context.Context) (*Record, token, error) {
 	return renewed, t, err
 }
 
-// sendRenewal stores a change of the token to next. The salt, which is made
-// anew for each renewal, tells this one from another request's.
+// sendRenewal stores a change of the token to next. The salt is new for each
+// renewal, so it distinguishes this renewal from another request's.
 func (s *Session) sendRenewal(ctx context.Context, ch *Change, next token) (*Record, token, error) {
 	m, id := s.m, s.rec.ID
 	mine := func(found *Record) bool { return bytes.Equal(found.Salt, ch.Salt) }
@@ -60,7 +60,7 @@ func (s *Session) sendRenewal(ctx context.Context, ch *Change, next token) (*Rec
 		case lerr != nil:
 			return nil, token{}, lerr
 		case mine(found):
-			return found, next, nil // it was applied, the reply was lost
+			return found, next, nil // it was applied, but the reply was lost
 		case !bytes.Equal(found.Verifier, ch.If.Verifier):
 			rec, next, err := s.join(ctx, found)
 			if lost && errors.Is(err, ErrSuperseded) {
@@ -74,12 +74,12 @@ func (s *Session) sendRenewal(ctx context.Context, ch *Change, next token) (*Rec
 	}
 }
 
-// join lets a sign-in whose token another request has renewed arrive at the new
-// token too, by the same secret, and saves what this request adds: two clicks
-// on "sign in" end in one session. Nothing but a sign-in may do so, as only its
-// credentials have just been checked. Without them a request that was admitted
-// with a stolen token, and held open, would get the token that its owner
-// received by signing in again.
+// join lets a sign-in derive the token of a concurrent renewal and adds its
+// changes to the record. So two clicks on "sign in" end in one session.
+//
+// Only a sign-in may join, because its credentials have just been checked.
+// Otherwise a request with a stolen token, admitted earlier and held open,
+// would get the token that the owner received by signing in again.
 func (s *Session) join(ctx context.Context, found *Record) (*Record, token, error) {
 	user := s.pend.user
 	if user == "" || found.User != user || !s.m.now().Before(found.RenewedAt.Add(grace)) {
@@ -110,9 +110,9 @@ func (s *Session) join(ctx context.Context, found *Record) (*Record, token, erro
 	return nil, token{}, ErrSuperseded
 }
 
-// renewed derives the secret that follows s. Whoever knows s, the record's
-// salt and the key arrives at the same one, so two requests that renew at
-// once agree; any two of the three are not enough.
+// renewed derives the secret that follows s. Requests with the same old
+// secret, salt and key derive the same new secret, so two concurrent renewals
+// agree. Two of the three inputs are not enough.
 func (k keys) renewed(s secret, id ID, salt []byte) (next secret) {
 	mac := hmac.New(sha256.New, k.renewal)
 	mac.Write(s[:])

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// response commits the session before the first byte goes to the inner
-// writer. It has no Unwrap, which would let a caller past the commit.
+// response commits the session before the first byte reaches the inner writer.
+// It has no Unwrap, because a caller could then write without a commit.
 type response struct {
 	inner    http.ResponseWriter
 	s        *Session
@@ -23,12 +23,12 @@ type response struct {
 	returned bool // the handler has returned
 
 	told      bool  // Flush has returned err to the handler
-	discarded int32 // number of the handler's bytes that were dropped because of err
+	discarded int32 // number of bytes of the handler dropped because of err
 	err       error // the reason for phaseReplaced or phaseCut
 }
 
-// phase is the state of the response. A call that the inner writer refuses, or
-// that has no effect on it, does not change the phase.
+// phase is the state of the response. It changes only if a call has an effect
+// on the inner writer.
 type phase uint8
 
 const (
@@ -39,8 +39,7 @@ const (
 	phaseCut                   // the client does not get the rest of the response
 )
 
-// maxDiscarded is the number of bytes that are dropped before Write returns an
-// error.
+// maxDiscarded is the number of bytes to drop before Write returns an error.
 const maxDiscarded = 1 << 20
 
 var (
@@ -64,7 +63,7 @@ func (w *response) WriteHeader(status int) {
 	}
 }
 
-// Write begins the response even if b is empty, as that of net/http does.
+// Write begins the response even if b is empty, as in net/http.
 func (w *response) Write(b []byte) (int, error) {
 	if w.begin() != nil {
 		return w.discard(len(b))
@@ -79,12 +78,13 @@ func (w *response) WriteString(text string) (int, error) {
 	return io.WriteString(w.inner, text)
 }
 
-// sniffed is the number of bytes that net/http reads to determine the content type.
+// sniffed is the number of bytes from which net/http determines the content
+// type.
 const sniffed = 512
 
-// ReadFrom begins the response with the first byte of src. It passes src itself
-// on, so that the inner writer can copy from a file without reading it. The next
-// call commits the changes that are made meanwhile.
+// ReadFrom begins the response with the first byte of src. It then passes on
+// src itself, so the inner writer can copy a file without reading it. Changes
+// meanwhile are committed by the next call.
 func (w *response) ReadFrom(src io.Reader) (int64, error) {
 	var n int64
 	if w.phase == phaseOpen {
@@ -125,11 +125,11 @@ func eofIsNil(err error) error {
 	return err
 }
 
-// discard drops n bytes of a handler whose response has been replaced. It returns
-// no error at first. Handlers such as a reverse proxy assume after an error that
-// the client is gone and abort, so that the error page would not arrive. A handler
-// that streams gets the error from Flush and then from discard. A handler that
-// copies without end gets it after maxDiscarded bytes.
+// discard drops n bytes of a handler whose response has been replaced. It
+// returns no error at first. Handlers such as a reverse proxy take an error as
+// the end of the connection and abort, so the error page would not arrive. A
+// handler that streams gets the error from Flush and then from discard. A
+// handler that copies without end gets it after maxDiscarded bytes.
 func (w *response) discard(n int) (int, error) {
 	if w.phase == phaseCut || w.told || w.discarded > maxDiscarded {
 		return 0, w.err
@@ -153,8 +153,8 @@ func (w *response) FlushError() error {
 	return err
 }
 
-// Hijack stores nothing and returns an error if the client needs a new cookie. The
-// caller can call Save and send Cookie itself.
+// Hijack stores nothing and returns an error if the client needs a new cookie.
+// The caller can call Save and send Cookie itself.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.err != nil {
 		return nil, nil, w.err
@@ -208,9 +208,9 @@ func (w *response) EnableFullDuplex() error { return w.control().EnableFullDuple
 
 func (w *response) control() *http.ResponseController { return http.NewResponseController(w.inner) }
 
-// begin commits the session before the first byte. Before further bytes it commits
-// the changes that the handler has made since. It returns an error if no bytes of
-// the handler may be sent.
+// begin commits the session before the first byte. Before later bytes it
+// commits the changes since. It returns an error if no bytes of the handler
+// may be sent.
 func (w *response) begin() error {
 	switch w.phase {
 	case phaseOpen:
@@ -247,7 +247,7 @@ func (w *response) replace(err error) {
 	h := w.Header()
 	clear(h)
 	maps.Copy(h, w.entry)
-	w.s.writeHeader(h) // of an earlier Save
+	w.s.writeHeader(h) // with the cookie of an earlier Save
 	page := w.s.m.errorPage(w.inner, w.r, err)
 	w.phase, w.err = phaseReplaced, err
 	if w.returned {
@@ -260,11 +260,11 @@ func (w *response) replace(err error) {
 	_ = w.control().Flush()
 }
 
-// cutOff stops the response, because the client must not consider it complete. A
-// panic does not suffice: an outer middleware may recover it and complete the
-// response. It must not be raised here either, because a handler may call Flush in
-// another goroutine. If the inner writer does not support deadlines, only the panic
-// in finish remains.
+// cutOff stops the response, because the client must not consider it complete.
+// A panic does not suffice, since an outer middleware may recover it and
+// complete the response. It must not be raised here either, because a handler
+// may call Flush in another goroutine. If the inner writer does not support
+// deadlines, only the panic in finish remains.
 func (w *response) cutOff(err error) {
 	w.phase, w.err = phaseCut, err
 	w.s.m.reportLost(w.r.Context(), err)
@@ -276,8 +276,8 @@ func (w *response) cutOff(err error) {
 	}
 }
 
-// finish commits when the handler returns: all changes if it wrote nothing,
-// otherwise those that it made after its last byte.
+// finish commits when the handler returns. If the handler wrote nothing, it
+// commits all changes, and otherwise the changes since the last byte.
 func (w *response) finish() {
 	w.returned = true
 	if w.phase == phaseOpen {
@@ -296,7 +296,7 @@ func (w *response) finish() {
 }
 
 // abandon discards the unsaved changes of a handler that panics. It keeps the
-// cookie of an earlier Save, without which that session would be lost.
+// cookie of an earlier Save, because the client needs it for this session.
 func (w *response) abandon() {
 	if w.phase == phaseOpen {
 		w.s.writeHeader(w.Header())

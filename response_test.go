@@ -240,7 +240,7 @@ func TestLateChanges(t *testing.T) {
 		require.Equal(t, "red", seen)
 
 		require.True(t, run(nil, func(s *session.Session) { s.Renew(); color.Set(s, "lost") }), "the client must not take it for a success")
-		require.Contains(t, log.String(), "a change is lost")
+		require.Contains(t, log.String(), "change could not be saved")
 		require.Contains(t, log.String(), "response_test.go:")
 		require.Contains(t, log.String(), "new cookie cannot be delivered")
 		run(func(s *session.Session) { seen = s.User() + color.GetOr(s, "") }, none)
@@ -272,7 +272,7 @@ func TestGoroutineThatOutlivesItsHandler(t *testing.T) {
 	var kept *session.Session
 	request(v, a, func(s *session.Session) { kept = s })
 	color.Set(kept, "red")
-	require.Contains(t, log.String(), "a change is lost")
+	require.Contains(t, log.String(), "change could not be saved")
 	require.Contains(t, log.String(), "response_test.go:")
 	require.ErrorContains(t, kept.Save(background), "the request's handler has returned; use Manager.LoadID")
 	_, err := visits.Update(background, kept, func(n int) int { return n + 1 })

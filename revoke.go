@@ -16,28 +16,29 @@ import (
 
 const (
 	markerKey  = "revoked"
-	markerLife = 24 * time.Hour // no sign-in takes longer
+	markerLife = 24 * time.Hour // a sign-in takes less time
 
-	// maxEnded bounds how many sessions a marker names.
+	// maxEnded limits the number of sessions in a marker.
 	maxEnded = 50
 
-	// maxSkew is by how much the clocks of two replicas may differ without
-	// being corrected in a marker.
+	// maxSkew is the difference between the clocks of two replicas up to which a
+	// marker is not corrected.
 	maxSkew = 30 * time.Second
 )
 
-// revocation is what a marker holds: the value of its key markerKey. Times are
-// nanoseconds since 1970.
+// revocation is the content of a marker, the value of its key markerKey. Times
+// are nanoseconds since 1970. A marker is a record whose ID follows from the
+// user. It has neither user nor verifier.
 type revocation struct {
-	// NotBefore refuses sign-ins admitted earlier. Each revocation makes it
-	// later, so that a request which knows that of its own revocation can tell
-	// whether another one has come after it.
+	// NotBefore is the time before which a refused sign-in was admitted. Each
+	// revocation makes it later. So a request with the time of its own
+	// revocation can determine whether another one came after it.
 	NotBefore int64            `json:"notBefore"`
-	Ended     map[string]int64 `json:"ended,omitempty"` // IDs of revoked sessions, and when
+	Ended     map[string]int64 `json:"ended,omitempty"` // times of revocation by session ID
 }
 
-// correct moves a time back that a replica with a wrong clock has set: no
-// sign-in would be possible until all clocks have reached it.
+// correct moves NotBefore back if a replica with a wrong clock has set it.
+// Otherwise no sign-in would be possible until all clocks have reached it.
 func (r *revocation) correct(now time.Time) (changed bool) {
 	if r.NotBefore <= now.Add(maxSkew).UnixNano() {
 		return false
@@ -46,9 +47,10 @@ func (r *revocation) correct(now time.Time) (changed bool) {
 	return true
 }
 
-// trim keeps the marker small. A session revoked so long ago has no sign-in
-// under way. Of too many the oldest are left out, and all sign-ins refused that
-// began before those were revoked.
+// trim limits the size of the marker. It removes sessions revoked longer ago
+// than markerLife, because no sign-in takes so long. If there are too many
+// sessions, it removes the oldest and refuses all sign-ins admitted before
+// their revocation.
 func (r *revocation) trim(now time.Time) {
 	old := now.Add(-markerLife).UnixNano()
 	maps.DeleteFunc(r.Ended, func(_ string, at int64) bool { return at < old })
@@ -64,7 +66,8 @@ func (r *revocation) trim(now time.Time) {
 	}
 }
 
-// markerID returns a UUIDv8 (RFC 9562, section 5.8), which newID never makes.
+// markerID returns a UUIDv8 (RFC 9562, section 5.8), which newID never
+// returns.
 func markerID(user string) ID {
 	sum := sha256.Sum256([]byte("holdfast session: revoked\x00" + user))
 	id := ID(sum[:16])
@@ -72,8 +75,14 @@ func markerID(user string) ID {
 	return id
 }
 
-// Revoke ends one session of a user, as from a list of devices. It is
-// [ErrNotFound] where the user has none of that ID.
+// Revoke ends one session of user, as from a list of devices. Get id from
+// [Manager.List]. If this session's sign-in is still in progress, it fails
+// with [ErrRevoked].
+//
+// Revoke returns [ErrNotFound] if user has no session with this ID,
+// [ErrUncertain] if the outcome is unknown and [ErrUnavailable] if the store
+// failed. It does not observe the end of ctx. It passes the values of ctx to
+// the store, and the store timeout bounds it.
 func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 	m.mustBeMade()
 	ctx, stop := m.storeContext(ctx)
@@ -86,8 +95,8 @@ func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 		return ErrNotFound
 	}
 	if m.now().Sub(rec.SignedInAt) < markerLife {
-		// The sign-in may be under way: where its insert's reply was lost, it
-		// inserts the record again.
+		// The sign-in may still be in progress. If the reply to its insert was
+		// lost, it inserts the record again.
 		_, err := m.mark(ctx, user, func(r *revocation) {
 			if r.Ended == nil {
 				r.Ended = make(map[string]int64)
@@ -98,14 +107,21 @@ func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 			return m.wrapStoreError(ctx, err)
 		}
 	}
-	// A record's user never changes to another one, so this is still theirs.
+	// A record never gets another user, so it still belongs to this one.
 	return m.wrapStoreError(ctx, m.store.Delete(ctx, id))
 }
 
-// RevokeAll ends all sessions of a user and all sign-ins that are under way,
-// save one by the request whose context ctx is, and returns how many sessions
-// it ended. Each deletion has the store timeout for itself. After an error some
-// may be left: call it again.
+// RevokeAll ends all sessions of user and returns their number. Sign-ins in
+// progress fail with [ErrRevoked].
+//
+// RevokeAll looks into ctx for the current request. If ctx is the context of a
+// request of this Manager, this request may still sign user in afterwards, for
+// example after a change of password. It does not observe the end of ctx.
+//
+// An empty or invalid user is an invalid call. Other errors are those of
+// [Manager.Revoke], except ErrNotFound. After an error some sessions may
+// remain, so call RevokeAll again. The store timeout applies to each deletion
+// separately, because a user may have many sessions.
 func (m *Manager) RevokeAll(ctx context.Context, user string) (int, error) {
 	m.mustBeMade()
 	if err := checkName("user", user); err != nil {
@@ -114,9 +130,13 @@ func (m *Manager) RevokeAll(ctx context.Context, user string) (int, error) {
 	return m.revoke(ctx, user, ID{}, scopeOf(ctx).of(m))
 }
 
-// RevokeOthers ends all other sessions of the signed-in user, as is due after a
-// change of password, and returns how many it ended. Each deletion has the
-// store timeout for itself. After an error some may be left: call it again.
+// RevokeOthers ends all other sessions of the signed-in user and returns their
+// number. Call it after a change of password. Other sign-ins in progress fail
+// with [ErrRevoked].
+//
+// If nobody is signed in, RevokeOthers is an invalid call. It returns
+// [ErrSuperseded] if another request has renewed the token. Otherwise it is
+// like [Manager.RevokeAll].
 func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 	s.mu.Lock()
 	user, keep, late := s.user(), s.target().id(), s.needsSignIn()
@@ -133,6 +153,8 @@ func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 	return s.m.revoke(ctx, user, keep, s)
 }
 
+// revoke ends the sessions of a user except keep. by is the session that asks
+// for it, or nil.
 func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session) (n int, err error) {
 	bctx, stop := m.storeContext(ctx)
 	defer stop.release()
@@ -156,7 +178,7 @@ func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session)
 		if i.ID == keep {
 			continue
 		}
-		// Each has the whole store timeout: a user may have many.
+		// Each deletion has the whole store timeout, since there may be many.
 		dctx, stop := m.storeContext(ctx)
 		err := m.store.Delete(dctx, i.ID)
 		stop.release()
@@ -170,10 +192,10 @@ func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session)
 	return n, nil
 }
 
-// mark changes what a user's marker holds, and returns the result.
+// mark changes the marker of a user and returns the result.
 func (m *Manager) mark(ctx context.Context, user string, change func(*revocation)) (revocation, error) {
 	id := markerID(user)
-	var sent []int64 // versions
+	var sent []int64 // versions of the attempts so far
 	shows := func(found *Record) bool { return slices.Contains(sent, found.Values[markerKey].Version) }
 	lost := false
 	for try := 0; ; try++ {
@@ -196,7 +218,8 @@ func (m *Manager) mark(ctx context.Context, user string, change func(*revocation
 	}
 }
 
-// putMarker writes a marker in place of the one that was found, if any.
+// putMarker writes a marker. found is the marker as it was read, or nil if
+// there is no marker.
 func (m *Manager) putMarker(ctx context.Context, id ID, found *Record, version int64, change func(*revocation)) (revocation, error) {
 	now := m.now()
 	r := parseMarker(found)
@@ -216,8 +239,8 @@ func (m *Manager) putMarker(ctx context.Context, id ID, found *Record, version i
 	return r, m.store.Update(ctx, id, &Change{If: on, Set: set, ExpiresAt: expires})
 }
 
-// since returns the time from which on a revocation refuses the session's
-// sign-in: its admission, or its own revocation if it came with one.
+// revocableSince returns the time after which a revocation refuses the
+// session's sign-in. It is the admission, or the request's own revocation.
 func (s *Session) revocableSince() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,15 +250,15 @@ func (s *Session) revocableSince() time.Time {
 	return s.admitted
 }
 
-// checkRevoked refuses a sign-in whose session was revoked, or all of the
-// user's sessions later than since.
+// checkRevoked returns ErrRevoked if the session of a sign-in was revoked, or
+// if all sessions of the user were revoked after since.
 func (m *Manager) checkRevoked(ctx context.Context, rec *Record, since time.Time) error {
 	marker, err := m.store.Load(ctx, markerID(rec.User))
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("session: cannot tell whether %v was revoked: %w", rec.ID, err)
+		return fmt.Errorf("session: cannot determine whether %v was revoked: %w", rec.ID, err)
 	}
 	r := parseMarker(marker)
 	if _, ended := r.Ended[rec.ID.String()]; ended {
@@ -245,15 +268,17 @@ func (m *Manager) checkRevoked(ctx context.Context, rec *Record, since time.Time
 		return nil
 	}
 	if r.correct(m.now()) {
-		// This sign-in may have been under way; those to come are not.
+		// This sign-in may have been in progress at the revocation. Later ones
+		// were not.
 		if _, err := m.mark(ctx, rec.User, func(*revocation) {}); err != nil {
-			m.log.WarnContext(ctx, "session: a revocation of a replica whose clock is ahead was not corrected", "error", err)
+			m.log.WarnContext(ctx, "session: revocation time of a replica with a fast clock was not corrected", "error", err)
 		}
 	}
 	return ErrRevoked
 }
 
-// parseMarker takes a damaged marker for none: the list has been deleted.
+// parseMarker returns the content of a marker. It treats a damaged marker as
+// an empty one, because the listed sessions have been deleted.
 func parseMarker(rec *Record) (r revocation) {
 	v, _ := rec.valueOf(markerKey)
 	_ = json.Unmarshal(v.Data, &r)

@@ -16,8 +16,8 @@ import (
 	"unicode/utf8"
 )
 
-// escapedRune is the escape that encoding/json writes for a byte that is not
-// valid UTF-8. It writes a valid U+FFFD unescaped.
+// escapedRune is the escape of encoding/json for a byte of invalid UTF-8. It
+// writes a valid U+FFFD unescaped.
 var escapedRune = []byte(`\ufffd`)
 
 var (
@@ -25,7 +25,7 @@ var (
 	errRounded = errors.New("a large integer in an interface would be rounded; use a concrete type")
 )
 
-// checkRoundTrip returns an error if the value that v points to cannot be
+// checkRoundTrip returns an error if the value to which v points cannot be
 // read back from data. Without this check a later Get would report the key as
 // absent, or return another value.
 func (m *Manager) checkRoundTrip(v any, data []byte) error {
@@ -37,8 +37,8 @@ func (m *Manager) checkRoundTrip(v any, data []byte) error {
 	if err := m.callDecode(data, back.Interface()); err != nil {
 		return fmt.Errorf("the encoded value cannot be decoded: %w", err)
 	}
-	// The two values are not compared: many types come back in another form
-	// that means the same, such as a time.Time without its monotonic part.
+	// The two values are not compared, because many types come back in another
+	// form with the same meaning, such as a time.Time without its monotonic part.
 	sent := findings{methods: m.ownMethods()}
 	sent.add(reflect.ValueOf(v).Elem(), position{})
 	if sent.notUTF8+sent.precise+sent.hidden == 0 {
@@ -63,26 +63,26 @@ func (m *Manager) isJSON() bool {
 	return ok
 }
 
-// findings counts the parts of a value that a codec may lose without an
+// findings counts the parts of a value which a codec may lose without an
 // error.
 type findings struct {
-	methods    []reflect.Type // a type that implements one of these is not searched
+	methods    []reflect.Type // types with one of these methods are not searched
 	notUTF8    int            // strings that are not valid UTF-8
 	replaced   int            // strings with U+FFFD
-	precise    int            // integers in an interface that a float64 would round
-	rounded    int            // floats in an interface that are large enough to be rounded
+	precise    int            // integers in an interface which a float64 would round
+	rounded    int            // floats in an interface, large enough to be rounded
 	hidden     int            // non-zero structs without exported fields
 	hiddenType reflect.Type   // type of the last one
 }
 
-// position describes the part of a value that is being searched.
+// position describes the part of a value to search.
 type position struct {
 	dynamic  bool // inside an interface
 	embedded bool // an embedded field, whose fields are promoted
 	depth    int
 }
 
-// maxDepth bounds the search in values that refer to themselves.
+// maxDepth limits the search in values with references to themselves.
 const maxDepth = 1000
 
 // add searches v. It never calls Interface, so v may be an unexported field.
@@ -133,6 +133,7 @@ func (f *findings) add(v reflect.Value, at position) {
 // isPrecise reports whether n has more significant bits than a float64 holds.
 func isPrecise(n uint64) bool { return bits.Len64(n)-bits.TrailingZeros64(n) > 53 }
 
+// addString counts a string.
 func (f *findings) addString(s string) {
 	switch {
 	case !utf8.ValidString(s):
@@ -142,6 +143,7 @@ func (f *findings) addString(s string) {
 	}
 }
 
+// addStruct counts a struct and searches its fields.
 func (f *findings) addStruct(v reflect.Value, at position) {
 	t := v.Type()
 	// The state of a lock is not data.
@@ -162,6 +164,8 @@ func (f *findings) addStruct(v reflect.Value, at position) {
 // its own nor one of an embedded struct.
 func isHidden(t reflect.Type) bool { return t.Size() > 0 && !exports(t, 0) }
 
+// exports reports whether a struct has an exported field, also in embedded
+// structs.
 func exports(t reflect.Type, depth int) bool {
 	for i := range t.NumField() {
 		field := t.Field(i)
@@ -180,6 +184,7 @@ func isEmbeddedStruct(f reflect.StructField) bool {
 	return f.Anonymous && deref(f.Type).Kind() == reflect.Struct
 }
 
+// deref returns the type to which t points, or t.
 func deref(t reflect.Type) reflect.Type {
 	if t.Kind() == reflect.Pointer {
 		return t.Elem()
@@ -210,9 +215,9 @@ func hasMethod(t reflect.Type, interfaces []reflect.Type) bool {
 	return slices.ContainsFunc(interfaces, func(i reflect.Type) bool { return p.Implements(i) || t.Implements(i) })
 }
 
-// isFaithful reports whether encoding/json decodes every value of t that it
-// encodes, and changes only strings that are not valid UTF-8. It returns false
-// for types that it does not know.
+// isFaithful reports whether encoding/json decodes every value of t after
+// encoding it and changes only strings with invalid UTF-8. It returns false
+// for types it does not know.
 func (w *typeWatch) isFaithful(t reflect.Type) bool {
 	if known, ok := w.faithful.Load(t); ok {
 		return known.(bool)

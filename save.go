@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// commit stores the pending changes, or nothing and returns the reason. The
-// caller holds turn.
+// commit stores the pending changes. If it returns an error, they remain
+// pending. The caller holds turn.
 func (s *Session) commit(ctx context.Context) error {
 	p := &s.pend
 	s.mu.Lock()
@@ -36,9 +36,9 @@ func (s *Session) commit(ctx context.Context) error {
 	return s.m.wrapStoreError(ctx, s.applyPending(ctx))
 }
 
-// store carries out the pending changes in an order that leaves the client a
-// cookie that opens its session, whichever step fails. What a step has made is
-// a copy until the last step has succeeded.
+// applyPending makes the pending changes. If a step fails, the client still
+// has a cookie for its session, because of the order of the steps. The steps
+// work on copies, which adopt takes over after the last one.
 func (s *Session) applyPending(ctx context.Context) error {
 	p := &s.pend
 	if p.signOut {
@@ -59,7 +59,8 @@ func (s *Session) applyPending(ctx context.Context) error {
 	return s.adopt(rec, t)
 }
 
-// writeRecord does to the record what is pending and returns it with its token.
+// writeRecord writes the pending changes into the record and returns it with
+// its token.
 func (s *Session) writeRecord(ctx context.Context) (*Record, token, error) {
 	var rec *Record
 	var t token
@@ -84,7 +85,7 @@ func (s *Session) writeRecord(ctx context.Context) (*Record, token, error) {
 	return s.insert(ctx)
 }
 
-// forget leaves a record that has ended.
+// forget removes an ended record from the session.
 func (s *Session) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +95,8 @@ func (s *Session) forget() {
 	}
 }
 
-// adopt makes rec the session's. Its token is to be sent if it has changed.
+// adopt makes rec the record of the session. If the token has changed, the
+// client gets a cookie.
 func (s *Session) adopt(rec *Record, t token) error {
 	var c *http.Cookie
 	if rec != nil && (s.rec == nil || t.secret != s.secret || s.standing == unsettled) {
@@ -109,16 +111,16 @@ func (s *Session) adopt(rec *Record, t token) error {
 		s.cookie, s.cookieSent, s.standing = c, false, current
 	}
 	s.rec, s.secret = rec, t.secret
-	s.pend = pending{invalid: s.pend.invalid} // of a call since the commit began
+	s.pend = pending{invalid: s.pend.invalid} // from a call since the commit began
 	return nil
 }
 
-// save writes the changed keys. The last write of a key wins, and a record that
-// is gone stays gone.
+// saveValues writes the changed keys. The last write of a key wins. If the
+// record is gone, it stays gone.
 func (s *Session) saveValues(ctx context.Context, rec *Record) (*Record, token, error) {
 	ch := s.pendingChange(rec.ID)
 	if len(ch.Set)+len(ch.Unset) == 0 && !ch.Replace {
-		return rec, token{id: rec.ID, secret: s.secret}, nil // finishAttempt has stored all
+		return rec, token{id: rec.ID, secret: s.secret}, nil // finishAttempt has stored everything
 	}
 	err := s.m.sendChange(ctx, rec, ch)
 	s.mu.Lock()
@@ -132,7 +134,8 @@ func (s *Session) saveValues(ctx context.Context, rec *Record) (*Record, token, 
 	return rec, token{id: rec.ID, secret: s.secret}, err
 }
 
-// tried keeps a change whose outcome is unknown. The caller holds both locks.
+// keepAttempt keeps a change with an unknown outcome. The caller holds both
+// locks.
 func (s *Session) keepAttempt(ch *Change, next token) {
 	ch.Set = maps.Clone(ch.Set) // it may be the pending map
 	s.pend.attempt = &attempt{ch, next, s.pend.cleared, s.pend.timeouts}
@@ -171,8 +174,9 @@ func (s *Session) finishAttempt(ctx context.Context) error {
 	return s.adoptAttempt(rec, t)
 }
 
-// adoptAttempt makes the session that of a renewal by an earlier commit. What that
-// has not stored is still pending, as is a sign-in, which is not yet complete.
+// adoptAttempt makes rec the record of the session after a renewal by an
+// earlier commit. The changes of later calls are still pending, and so is an
+// incomplete sign-in.
 func (s *Session) adoptAttempt(rec *Record, t token) error {
 	c, err := s.m.issueCookie(t, &rec.Info)
 	if err != nil {
@@ -188,7 +192,8 @@ func (s *Session) adoptAttempt(rec *Record, t token) error {
 	return nil
 }
 
-// dropAttempt removes from the pending changes those that are stored now.
+// dropAttempt removes the changes of the attempt from the pending ones,
+// because they are stored now.
 func (s *Session) dropAttempt() {
 	p, a := &s.pend, s.pend.attempt
 	p.attempt = nil
@@ -205,8 +210,9 @@ func (s *Session) dropAttempt() {
 	}
 }
 
-// checkSize refuses data that grew beyond the maximum. Data that shrinks is
-// let pass, or a lowered maximum could not be met.
+// checkSize returns an error if the data has grown beyond the maximum. It
+// accepts data that shrinks, because otherwise a lower maximum could not be
+// reached.
 func (s *Session) checkSize() error {
 	var old, size int
 	if rec := s.target(); rec != nil {
@@ -229,6 +235,7 @@ func (s *Session) checkSize() error {
 	return s.m.checkSize(old, size)
 }
 
+// checkGrowth is checkSize for an Update of one key from old to next.
 func (s *Session) checkGrowth(rec *Record, name string, old, next Value) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,6 +247,7 @@ func (s *Session) checkGrowth(rec *Record, name string, old, next Value) error {
 	return s.m.checkSize(is, size)
 }
 
+// checkSize returns ErrTooLarge if size exceeds the maximum and old.
 func (m *Manager) checkSize(old, size int) error {
 	if size > m.maxSize && size > old {
 		return fmt.Errorf("%w (%d bytes, WithMaxSize is %d)", ErrTooLarge, size, m.maxSize)
@@ -247,6 +255,7 @@ func (m *Manager) checkSize(old, size int) error {
 	return nil
 }
 
+// dataSize returns the size of encoded values with the names of their keys.
 func dataSize(values map[string]Value) (n int) {
 	for name, v := range values {
 		n += len(name) + len(v.Data)

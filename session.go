@@ -2,10 +2,8 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,10 +14,10 @@ import (
 // their own.
 //
 // Methods without a context do no I/O. Their changes are pending until the
-// response begins, when the Manager saves them. An invalid call, such as one with
-// a value that cannot be encoded, is remembered like an error of a
-// [bufio.Writer]. Save returns it. Without a Save the Manager logs it and
-// responds with 500 Internal Server Error instead of the page.
+// response begins, when the Manager saves them. The error of an invalid call, such
+// as one with a value that cannot be encoded, is kept like an error of a
+// [bufio.Writer]. Save returns it. When the response begins, the Manager logs it
+// and responds with 500 Internal Server Error instead of the page.
 //
 // Methods with a context access the store immediately and return an error. They do
 // not observe the end of the context, but pass its values to the store. The store
@@ -51,9 +49,9 @@ type Session struct {
 	late atomic.Bool // changes were made after the response began
 
 	// These fields are read and written with mu only.
-	cookie       *http.Cookie // made by a commit and not sent yet; nil if there is none
+	cookie       *http.Cookie // made by a commit; nil if the client needs no new one
 	cookieSent   bool         // the caller has got cookie and sends it
-	revoked      time.Time    // latest revocation by this request; zero if there is none
+	revoked      time.Time    // latest revocation by this request; otherwise zero
 	accessed     bool         // the handler has read or changed the session
 	headerValues [2][1]string // backing arrays of header values; see singleValue
 }
@@ -69,14 +67,16 @@ const (
 	job                        // no token, because rec was loaded by its ID
 )
 
-// ID returns the session's, the zero ID where nothing is stored or about to
-// be.
+// ID returns the session's ID. It is the zero ID if the session is neither
+// stored nor about to be. ID counts as reading the session, like
+// [Session.Info].
 func (s *Session) ID() ID {
 	info := s.Info()
 	return info.ID
 }
 
-// User returns who is signed in, "" for nobody.
+// User returns the signed-in user, or "" if nobody is signed in. It counts as
+// reading the session, like [Session.Info].
 func (s *Session) User() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,8 +84,13 @@ func (s *Session) User() string {
 	return s.user()
 }
 
-// Info describes the session as it is stored, with the user and ID that it
-// is about to have. It is zero where nothing is stored or about to be.
+// Info describes the session as it is stored, with the user of a pending
+// sign-in. If the session is about to be stored, only ID and User are set.
+// Info is zero if the session is neither stored nor about to be.
+//
+// Info counts as reading the session. The response then gets Vary: Cookie, and
+// also Cache-Control: private unless the handler has set Cache-Control. A
+// request with a session gets both in any case.
 func (s *Session) Info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,11 +107,21 @@ func (s *Session) Info() Info {
 	return info
 }
 
-// SignIn signs a user in, whose credentials have just been checked: the
-// session gets a new token, so that one planted before is worth nothing
-// (session fixation), and the configured limits. An anonymous session and one
-// of the same user keep their data. In place of another user's session a new
-// one begins, without its data and without what this request set before.
+// SignIn signs user in. Call it once, after the credentials have been checked.
+// Pass a stable ID rather than an e-mail address that can change, because
+// [Manager.List] and [Manager.Revoke] find sessions by it. user must be valid
+// UTF-8, not empty and without NUL.
+//
+// SignIn replaces the token, which prevents session fixation. It also resets
+// the timeouts to the configured ones, unless the request calls
+// [Session.SetTimeouts] too. If the session is anonymous or belongs to user,
+// its data is kept. If it belongs to another user, a new session replaces it.
+// The new session has neither its data nor the earlier changes of this
+// request.
+//
+// The sign-in is pending until the response begins or Save is called. It fails
+// with [ErrRevoked] if the user's sessions are revoked meanwhile. In a session
+// of [Manager.LoadID], SignIn is an invalid call.
 func (s *Session) SignIn(user string) {
 	s.change("SignIn", nil, func(p *pending) error {
 		if err := checkName("user", user); err != nil {
@@ -125,8 +140,9 @@ func (s *Session) SignIn(user string) {
 	})
 }
 
-// Renew gives the session a new token and keeps all else, as is due when its
-// rights grow. Without a stored session it does nothing.
+// Renew replaces the token and changes nothing more. Call it when the user
+// gains privileges. It does nothing if the session is not stored. In a session
+// of [Manager.LoadID] it is an invalid call.
 func (s *Session) Renew() {
 	s.change("Renew", nil, func(p *pending) error {
 		p.renew = true
@@ -134,9 +150,16 @@ func (s *Session) Renew() {
 	})
 }
 
-// SetTimeouts gives this session limits of its own, idle from one second to
-// lifetime, which counts from the sign-in or else the creation and is at most
-// 400 days: "remember me". It renews the token.
+// SetTimeouts sets an idle timeout and a lifetime for this session only, as
+// for "remember me". It also renews the token. idle must be at least one
+// second and at most lifetime, and lifetime at most 400 days. Both are
+// truncated to milliseconds. The lifetime counts from the sign-in, or from the
+// creation if nobody is signed in.
+//
+// In a request with SignIn the order of the two calls does not matter. A later
+// sign-in resets the timeouts. SetTimeouts does nothing if the session is
+// neither stored nor about to be. In a session of [Manager.LoadID] it is an
+// invalid call.
 func (s *Session) SetTimeouts(idle, lifetime time.Duration) {
 	s.change("SetTimeouts", nil, func(p *pending) error {
 		if idle < time.Second || idle > lifetime || lifetime > maxCookieAge {
@@ -147,7 +170,7 @@ func (s *Session) SetTimeouts(idle, lifetime time.Duration) {
 	})
 }
 
-// Clear removes all values. User, token and limits stay.
+// Clear removes all values. The user, the token and the timeouts are kept.
 func (s *Session) Clear() {
 	s.change("Clear", nil, func(p *pending) error {
 		p.values = nil
@@ -156,8 +179,13 @@ func (s *Session) Clear() {
 	})
 }
 
-// SignOut ends the session: the record is deleted and the cookie taken back.
-// It is how a user signs out. A later Set starts a new session.
+// SignOut ends the session. It deletes the record and the client's cookie. If
+// the request came with several session cookies, it ends all their sessions.
+// SignOut drops the pending changes. A later Set in the same request starts a
+// new session.
+//
+// The sign-out is pending until the response begins or Save is called. After
+// that no request can restore the session.
 func (s *Session) SignOut() {
 	s.change("SignOut", nil, func(p *pending) error {
 		s.detach()
@@ -166,9 +194,11 @@ func (s *Session) SignOut() {
 	})
 }
 
-// Expired reports whether the request came with a valid token of a session that
-// no longer exists: it has expired, or was ended from elsewhere. It is false for
-// a new visitor and after a sign-out in this browser, which deletes the cookie.
+// Expired reports whether the request came with a valid token of a session
+// that no longer exists. The session has expired, or somebody has ended it
+// elsewhere. Expired returns false for a new visitor, and after a sign-out in
+// this browser, which deletes the cookie. It counts as reading the session,
+// like [Session.Info].
 func (s *Session) Expired() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,30 +206,45 @@ func (s *Session) Expired() bool {
 	return s.lapsed
 }
 
-// Discard forgets what this request has changed since its start or last Save,
-// but for Updates.
+// Discard drops the changes that this request has not saved. It does not undo
+// an Update which has already accessed the store. The errors of invalid calls
+// are logged and dropped too.
 func (s *Session) Discard() {
 	s.lock()
 	invalid := s.pend.invalid
 	if a := s.pend.attempt; a != nil && !a.next.id.IsZero() {
-		s.standing = superseded // perhaps, by this request's own renewal
+		s.standing = superseded // the renewal of this request may have been applied
 	}
 	s.pend = pending{}
 	s.unlock()
 	if invalid != nil {
-		s.m.log.Warn("session: Discard forgot a fault", "error", invalid)
+		s.m.log.Warn("session: Discard dropped a pending error", "error", invalid)
 	}
 }
 
-// Save stores the changes now: before a side effect that must not happen
-// without them, in a WebSocket or an event stream, in a job. It judges the
-// limits anew and records activity. After a failure the changes are still
-// pending. With none it need not ask the store, so that it may not notice a
-// session that others have ended; Reload does.
+// Save stores the pending changes now. Call it before a side effect which
+// requires them, in a WebSocket or an event stream, and in a job. Save also
+// checks the timeouts again and records activity. If it fails, the changes
+// remain pending.
 //
-// Errors: [ErrNotFound], the session has ended; [ErrConflict],
-// [ErrSuperseded], [ErrRevoked], [ErrCrossSite], [ErrTooLarge],
-// [ErrUndeliverable], a fault of an earlier call; else what the store says.
+// If no change is pending, Save may not access the store. It may then not
+// notice that another request has ended the session. Use [Session.Reload] to
+// check. Save does not observe the end of ctx.
+//
+// Save returns
+//   - [ErrNotFound] if the session has ended
+//   - [ErrConflict] if other requests kept changing the record until the store
+//     timeout
+//   - [ErrSuperseded] if another request has renewed the token
+//   - [ErrRevoked] if the user's sessions were revoked during the sign-in
+//   - [ErrCrossSite] or [ErrOutsidePath] if the request must not start a
+//     session
+//   - [ErrTooLarge] if the data exceeds [WithMaxSize]
+//   - [ErrUndeliverable] if the client needs a new cookie and the response has
+//     begun
+//   - [ErrUncertain] if the outcome is unknown
+//   - [ErrUnavailable] if the store failed
+//   - the error of an earlier invalid call, each time until [Session.Discard]
 func (s *Session) Save(ctx context.Context) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
@@ -212,11 +257,14 @@ func (s *Session) Save(ctx context.Context) error {
 	return s.commit(ctx)
 }
 
-// Reload reads the stored session again. Pending changes stay.
+// Reload reads the stored session again. Pending changes are kept. Reload does
+// not observe the end of ctx. It counts as reading the session, like
+// [Session.Info].
 //
-// Errors: [ErrNotFound], the session has ended or nothing is stored;
-// [ErrSuperseded], another request has renewed its token, so that a client
-// that holds a connection must reconnect; else what the store says.
+// Reload returns [ErrNotFound] if the session has ended or is not stored, and
+// [ErrUnavailable] if the store failed. It returns [ErrSuperseded] if another
+// request has renewed the token, so a client with a long connection must
+// reconnect.
 func (s *Session) Reload(ctx context.Context) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
@@ -226,8 +274,10 @@ func (s *Session) Reload(ctx context.Context) error {
 	return s.reload(ctx)
 }
 
-// Cookie returns the cookie of the last Save, for the caller to send now, as
-// where no response is to follow; nil unless one has to be sent.
+// Cookie returns a copy of the cookie that the last Save produced, for a
+// caller that sends it, for example before it hijacks the connection. It
+// returns nil if there is no cookie to send. After SignOut and Save the cookie
+// deletes the client's.
 func (s *Session) Cookie() *http.Cookie {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -239,55 +289,7 @@ func (s *Session) Cookie() *http.Cookie {
 	return &c
 }
 
-var errJob = errors.New("a session from LoadID has no token; do it in a request of the user")
-
-var errEnded = errors.New("the request's handler has returned; use Manager.LoadID and Save")
-
-func (s *Session) notJob() error {
-	if s.standing == job {
-		return errJob
-	}
-	return nil
-}
-
-// lock takes both locks, as a writer of the fields must.
-func (s *Session) lock() {
-	s.turn.Lock()
-	s.mu.Lock()
-}
-
-func (s *Session) unlock() {
-	s.mu.Unlock()
-	s.turn.Unlock()
-}
-
-// change runs f on the pending state; callers need no lock. A fault names the
-// method, or the key that has a type.
-func (s *Session) change(what string, typ reflect.Type, f func(p *pending) error) {
-	if err := s.changeOpen(what, typ, f); err != nil {
-		s.m.reportLost(s.context(), err)
-	}
-}
-
-// changeOpen returns an error if the session takes no changes any more.
-func (s *Session) changeOpen(what string, typ reflect.Type, f func(p *pending) error) error {
-	s.lock()
-	defer s.unlock()
-	if s.ended {
-		err := misuse(keyText(what, typ), errEnded)
-		s.pend.invalid = errors.Join(s.pend.invalid, err)
-		return err
-	}
-	s.accessed = true
-	if err := f(&s.pend); err != nil {
-		s.pend.invalid = errors.Join(s.pend.invalid, misuse(keyText(what, typ), err))
-	}
-	if s.begun {
-		s.changedLate()
-	}
-	return nil
-}
-
+// context returns the request's context, or an empty one outside HTTP.
 func (s *Session) context() context.Context {
 	if s.request == nil {
 		return context.Background()

@@ -276,7 +276,7 @@ func TestUndecodableValueIsKept(t *testing.T) {
 			require.Equal(t, http.StatusInternalServerError, session.HTTPStatus(err))
 			require.Equal(t, "round", shape.GetOr(s, ""))
 		})
-		require.Contains(t, log.String(), "a value is taken for absent")
+		require.Contains(t, log.String(), "cannot decode stored value")
 		_, _, col := v.see(a)
 		require.Equal(t, "red", col)
 	})

@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-go/session/internal/backoff"
 )
 
-// finishSignIn completes a sign-in whose record is written: it yields to a
-// revocation that came in between, ends the user's sessions beyond the maximum
-// and those of this client that it takes the place of.
+// finishSignIn completes a sign-in after its record is written. It refuses the
+// sign-in if the user was revoked meanwhile. Otherwise it ends the user's
+// sessions beyond the maximum and the sessions of the client's other cookies.
 func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error {
 	since := s.revocableSince()
 	err := s.m.checkRevoked(ctx, rec, since)
@@ -29,7 +29,7 @@ func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error 
 		err = s.m.enforceMaxPerUser(ctx, rec)
 	}
 	if err != nil && s.rec.id() != rec.ID && s.m.deleteWithRetry(ctx, rec.ID) == nil {
-		return err // the client keeps what it came with
+		return err // the client keeps its earlier session
 	}
 	if err == nil {
 		err = s.deleteAll(ctx, s.superfluous(rec))
@@ -43,11 +43,12 @@ func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error 
 	return nil
 }
 
-// leaveUnsettled gives the client the token of a sign-in that is written, but
-// whose other steps the store has failed: the token before it opens nothing any
-// more. The request itself goes on without the session. The token carries the
-// time of the admission, so that later ones look for the revocation that this
-// request could not read; see settle.
+// leaveUnsettled gives the client the token of a sign-in whose record is
+// written, but whose other steps failed. The client needs it, because its
+// earlier token opens nothing any more. The request itself continues without
+// the session. The token carries the time of the admission, so later
+// admissions look for a revocation which this request could not read (see
+// settle).
 func (s *Session) leaveUnsettled(rec *Record, t token, since time.Time, why error) error {
 	t.unsettled = since.UnixNano()
 	c, err := s.m.issueCookie(t, &rec.Info)
@@ -57,15 +58,15 @@ func (s *Session) leaveUnsettled(rec *Record, t token, since time.Time, why erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cookie, s.cookieSent = c, false
-	s.others = s.superfluous(rec) // a repetition ends them
+	s.others = s.superfluous(rec) // the next commit ends them
 	s.rec, s.secret, s.standing = rec, t.secret, unsettled
-	p := &s.pend // values are stored, the sign-in is to be repeated
+	p := &s.pend // the values are stored, but the sign-in must be repeated
 	s.pend = pending{user: p.user, renew: true, timeouts: p.timeouts, invalid: p.invalid, at: p.at}
 	return why
 }
 
-// settle completes, at a later admission, a sign-in that leaveUnsettled has left
-// open. A marker does not outlive markerLife, so neither does the question.
+// settle completes the sign-in of an unsettled token at a later admission. It
+// does nothing after markerLife, because the marker is gone by then.
 func (m *Manager) settle(ctx context.Context, rec *Record, t token) error {
 	since := time.Unix(0, t.unsettled)
 	if m.now().Sub(since) >= markerLife {
@@ -80,8 +81,8 @@ func (m *Manager) settle(ctx context.Context, rec *Record, t token) error {
 	return err
 }
 
-// deleteWithRetry deletes a record that must not stay. The time of the request
-// may be up, so it has a little of its own.
+// deleteWithRetry deletes a record that must not remain. The request may have
+// used up the store timeout, so it has a tenth of it for itself.
 func (m *Manager) deleteWithRetry(ctx context.Context, id ID) error {
 	ctx, stop := withLazyTimeout(ctx, m.timeout/10)
 	defer stop.release()
@@ -93,7 +94,7 @@ func (m *Manager) deleteWithRetry(ctx context.Context, id ID) error {
 	}
 }
 
-// superfluous lists the other live sessions that the request came with.
+// superfluous lists the other live sessions of the request's cookies.
 func (s *Session) superfluous(rec *Record) []ID {
 	ids := slices.Clone(s.others)
 	if s.rec != nil && s.rec.ID != rec.ID {
@@ -102,8 +103,8 @@ func (s *Session) superfluous(rec *Record) []ID {
 	return ids
 }
 
-// nextInfo returns what the record's description becomes with the pending
-// sign-in and limits.
+// nextInfo returns the record's description after the pending sign-in and
+// timeouts.
 func (s *Session) nextInfo(info Info) Info {
 	now := milli(s.m.now())
 	info.LastSeenAt = now
@@ -119,6 +120,7 @@ func (s *Session) nextInfo(info Info) Info {
 	return info
 }
 
+// applyTimeouts changes info according to a pending SetTimeouts.
 func (s *Session) applyTimeouts(info *Info) {
 	if l := s.pend.timeouts; l != nil {
 		info.IdleTimeout, info.Deadline = l.idle, lifetimeStart(info).Add(l.lifetime)

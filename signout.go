@@ -2,8 +2,8 @@ package session
 
 import "context"
 
-// destroy deletes the record and those of the other cookies. As an update never
-// creates, nothing in flight brings one back.
+// deleteSessions deletes the record and the records of the other cookies. No
+// concurrent request restores them, because an update never creates a record.
 func (s *Session) deleteSessions(ctx context.Context) error {
 	if s.rec == nil {
 		return nil
@@ -23,6 +23,7 @@ func (s *Session) deleteSessions(ctx context.Context) error {
 	return nil
 }
 
+// deleteAll deletes records until the store returns an error.
 func (s *Session) deleteAll(ctx context.Context, ids []ID) error {
 	for _, id := range ids {
 		if err := s.m.store.Delete(ctx, id); err != nil {

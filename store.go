@@ -2,47 +2,56 @@ package session
 
 import "context"
 
-// Store keeps records. It is atomic per record, safe for concurrent use and
-// holds no clock: the [Manager] judges what has expired. Every error that
-// is neither [ErrNotFound] nor [ErrConflict] means that the store could not
-// answer, and is never taken for an absent session. An error that may hide an applied
-// write wraps [ErrUncertain]; the Manager then reads back what became of it.
+// Store stores records. It must be atomic per record and safe for concurrent
+// use. It needs no clock, because the [Manager] decides which sessions have
+// expired.
 //
-// Implementations are proved by the suite in package storetest.
+// An error means that the store failed, unless it wraps [ErrNotFound] or
+// [ErrConflict]. The Manager never treats it as a missing session. If a write
+// may have been applied although it returned an error, this error must wrap
+// [ErrUncertain]. The Manager then reads the record to determine the outcome.
+//
+// The ctx of each method ends with the store timeout, but has no deadline. It
+// carries the values of the request's context. Package storetest tests an
+// implementation.
 type Store interface {
-	// Load returns the record, which the caller then owns, or an error that
-	// wraps [ErrNotFound]. It may return a record that has expired.
+	// Load returns the record with an ID, which may have expired. The caller
+	// may change the record. If there is no record, the error wraps
+	// [ErrNotFound].
 	Load(ctx context.Context, id ID) (*Record, error)
 
-	// Insert stores a new record, or answers [ErrConflict] if there is one
-	// of that ID.
+	// Insert stores a new record. It returns [ErrConflict] if there is a
+	// record with the same ID.
 	Insert(ctx context.Context, rec *Record) error
 
-	// Update applies all of ch or nothing, provided that every guard in
-	// ch.If holds, atomically with the effects. It never creates a record:
-	// without guards a missing one is [ErrNotFound]. With guards, one that
-	// does not hold is [ErrConflict], and a missing record is either of the
-	// two. With or without guards, the store must not repeat an Update that
-	// may have been applied, because another request may have changed the
-	// record since. It returns an error that wraps [ErrUncertain].
+	// Update applies all of ch or nothing. It checks the conditions in ch.If
+	// and applies the change in one atomic step. It never creates a record.
+	//
+	// If ch.If is zero and the record is missing, Update returns
+	// [ErrNotFound]. If a condition does not hold, it returns [ErrConflict].
+	// If ch.If is not zero and the record is missing, it returns one of the
+	// two.
+	//
+	// The store must not repeat an Update whose first attempt may have been
+	// applied, because another request may have changed the record since. It
+	// returns an error that wraps [ErrUncertain] instead.
 	Update(ctx context.Context, id ID, ch *Change) error
 
-	// Delete removes the record. It is no error if there is none. A nil error
-	// means that the record is known to be gone. The store may repeat a
-	// Delete.
+	// Delete removes the record. It returns nil if the record is known to be
+	// gone, also if there was no such record. The store may repeat a Delete.
 	Delete(ctx context.Context, id ID) error
 
-	// List returns what describes the sessions of a user, in any order,
-	// those that have expired too. A record without a user is in no list.
+	// List describes the sessions of a user in any order, including expired
+	// ones. It never includes a record without a user.
 	List(ctx context.Context, user string) ([]Info, error)
 }
 
 // Confirmer is implemented by a store whose Load may return a write that a
-// failover would undo. The Manager calls Confirm instead of Load to find out
-// whether a write without a reply has been applied.
+// failover would undo. The Manager calls Confirm instead of Load to determine
+// the outcome of a write without a reply.
 type Confirmer interface {
-	// Confirm is Load for a record whose state, as returned, is as durable as
-	// an acknowledged write. If it cannot be sure of that, it returns an error
-	// that wraps [ErrUncertain].
+	// Confirm is like Load, but the state it returns is as durable as an
+	// acknowledged write. It returns an error that wraps [ErrUncertain] if it
+	// cannot ensure this.
 	Confirm(ctx context.Context, id ID) (*Record, error)
 }

@@ -6,17 +6,18 @@ import (
 	"time"
 )
 
-// bounded returns a context for store calls that ends with the store timeout
-// and not with the request: to cancel an operation closes its connection. It
-// has no deadline: with one, the driver of MongoDB repeats a command that
-// keeps failing, thousands of times a second.
+// storeContext returns a context for store calls. It ends after the store
+// timeout. It keeps the values of ctx, but does not end with ctx, because the
+// driver of MongoDB closes a connection if an operation is canceled. It has no
+// deadline, because the driver repeats a failing command thousands of times
+// per second if there is one.
 func (m *Manager) storeContext(ctx context.Context) (context.Context, *lazyTimeout) {
 	return withLazyTimeout(ctx, m.timeout)
 }
 
-// bound is a context that ends after a time, or when it is released. The time
-// begins when somebody first waits for its end: a store that has the answer at
-// hand does not pay for a timer.
+// lazyTimeout is a context that ends after a duration, or when it is released.
+// The timer starts when somebody first waits for the end, so a store with an
+// immediate reply does not pay for a timer.
 type lazyTimeout struct {
 	context.Context
 	cancel context.CancelFunc
@@ -25,6 +26,8 @@ type lazyTimeout struct {
 	timer  *time.Timer
 }
 
+// withLazyTimeout returns a context with the values of ctx and a timeout of
+// its own, and the same context for its release.
 func withLazyTimeout(ctx context.Context, d time.Duration) (context.Context, *lazyTimeout) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	b := &lazyTimeout{Context: ctx, cancel: cancel, after: d}
@@ -36,11 +39,13 @@ func (b *lazyTimeout) Done() <-chan struct{} {
 	return b.Context.Done()
 }
 
+// Err starts the timer too, because a caller may poll it.
 func (b *lazyTimeout) Err() error {
 	b.Done()
 	return b.Context.Err()
 }
 
+// release stops the timer and ends the context.
 func (b *lazyTimeout) release() {
 	b.begin.Do(func() {})
 	if b.timer != nil {

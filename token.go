@@ -11,26 +11,27 @@ import (
 	"github.com/gorilla/securecookie"
 )
 
-// secret is the half of a token that only the browser knows.
+// secret is the half of a token known only to the client.
 type secret [32]byte
 
-// token is what the cookie carries.
+// token is the content of the cookie.
 type token struct {
 	id     ID
 	secret secret
 
-	// unsettled is the time, in nanoseconds since 1970, from which on a
-	// revocation ends the sign-in that made the token; 0 if none can any more.
+	// unsettled is a time in nanoseconds since 1970. A later revocation ends the
+	// sign-in of the token. It is 0 if the sign-in is complete.
 	unsettled int64
 }
 
+// newSecret returns a random secret.
 func newSecret() (s secret) {
 	rand.Read(s[:])
 	return s
 }
 
-// verifier is what the store holds of the secret: it tells whether a secret
-// is the right one and is of no use to whoever reads it.
+// verifier returns the hash of the secret in the store. It identifies the
+// secret, but does not reveal it.
 func (s secret) verifier() []byte {
 	sum := sha256.Sum256(s[:])
 	return sum[:]
@@ -43,6 +44,7 @@ type keys struct {
 	encryption encryptionKey
 }
 
+// deriveKeys returns the keys of a secret, or an error if the secret is weak.
 func deriveKeys(master string) (keys, error) {
 	const advice = "make one with: openssl rand -base64 32"
 	switch {
@@ -58,8 +60,8 @@ func deriveKeys(master string) (keys, error) {
 		key, _ := hkdf.Key(sha256.New, []byte(master), nil, "holdfast session: "+purpose, sha256.Size)
 		return key
 	}
-	// The record decides when a session ends, not the cookie's timestamp:
-	// two clocks for one question drift apart.
+	// MaxAge(0) ignores the cookie's timestamp. Only the record determines the
+	// end of a session, because two sources could contradict each other.
 	sc := securecookie.New(derive("sign"), nil).SetSerializer(securecookie.NopEncoder{}).MaxAge(0)
 	return keys{cookies: sc, renewal: derive("renew"), encryption: newEncryptionKey(master)}, nil
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/holdfast-go/session/internal/backoff"
 )
 
-// update is Key.Update: it compares and swaps the version of one value, and
-// returns what it stored. A key that this request has pending is swapped there.
+// update implements Key.Update. It compares and swaps the version of one value
+// and returns the stored value. If this request has a pending change of the
+// key, it changes the pending value instead.
 func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f func(record ID, old Value, present bool) (Value, error)) (Value, error) {
 	s.m.checkKeyType(name, typ)
 	if err := checkName("key", name); err != nil {
@@ -50,22 +51,27 @@ func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f f
 	}
 }
 
-// swap is one Update in all its tries.
+// swap is one Update with all its attempts.
 type swap struct {
 	name string
 	turn *keyTurn
 	f    func(record ID, old Value, present bool) (Value, error)
-	sent []Value // by the tries so far, before they were encrypted
-	lost bool    // the reply to one of them
+	sent []Value // values of the attempts so far, before encryption
+	lost bool    // the reply to one of them was lost
 }
 
-// undoneError is a try that was not applied, so that another may be made.
+// undoneError is an attempt that was not applied and can be repeated.
 type undoneError struct{ why error }
 
 func (e *undoneError) Error() string { return e.why.Error() }
 
-// compare makes one try. It never holds the session's locks while f runs, which
-// may use the session.
+// tryUpdate makes one attempt. It holds no lock of the session while f runs,
+// because f may use the session.
+//
+// turn.last is the value which the previous Update in the queue has stored. It
+// replaces the loaded value, so each Update of a queue needs only one command.
+// It counts only for the same verifier, because a request must not see values
+// that were stored after another token replaced its own.
 func (s *Session) tryUpdate(ctx context.Context, sw *swap) (Value, error) {
 	s.lock()
 	s.accessed = true
@@ -75,7 +81,7 @@ func (s *Session) tryUpdate(ctx context.Context, sw *swap) (Value, error) {
 	}
 	rec, pending, turn := s.target(), s.updatesPending(sw.name), sw.turn
 	if !pending && turn.last != nil && bytes.Equal(turn.verifier, rec.Verifier) {
-		rec.put(sw.name, *turn.last) // what the one before in the queue wrote
+		rec.put(sw.name, *turn.last)
 	}
 	old, present := s.value(sw.name)
 	var verifier []byte
@@ -108,12 +114,15 @@ func (s *Session) tryUpdate(ctx context.Context, sw *swap) (Value, error) {
 	return next, err
 }
 
-// readBackUpdate finds out what became of a try that did not say so. A version
-// is never used twice, so to find one tells. Where a reply was lost and what is
-// there is neither that nor what was before, nothing tells: it may have been
-// applied and overwritten since, or, where the key was absent, deleted. The
-// version counts even if the reply was a conflict: a driver that sends a write
-// again, to a server that does not recognize the repetition, gets that reply.
+// readBackUpdate determines whether an attempt was applied. Versions are never
+// reused, so if the record has one of ours, that attempt was applied. If a
+// reply was lost and the record has neither one of ours nor the previous
+// version, the outcome is unknown. Our write may have been applied and then
+// overwritten or, if the key was absent, deleted.
+//
+// The version is checked after a conflict too. If a driver sends a write twice
+// and the server does not recognize the repetition, the reply to the applied
+// write is a conflict.
 func (s *Session) readBackUpdate(ctx context.Context, id ID, verifier []byte, old Value, sw *swap, why error) (Value, error) {
 	var is Value
 	var try int
@@ -142,22 +151,23 @@ func (s *Session) readBackUpdate(ctx context.Context, id ID, verifier []byte, ol
 	case !owned:
 		return Value{}, ErrSuperseded
 	case sw.lost:
-		why = ErrUncertain // it seems not to be applied, but may be yet
+		why = ErrUncertain // not applied so far, but it may be later
 	}
 	s.rememberStored(id, sw, old, is)
 	return Value{}, &undoneError{why}
 }
 
-// pending tells whether an Update is to change the pending state.
+// updatesPending reports whether an Update changes the pending value instead
+// of the stored one.
 func (s *Session) updatesPending(name string) bool {
 	_, touched := s.pend.values[name]
 	return touched || s.pend.cleared > 0 || s.target() == nil
 }
 
-// fold puts the result of an Update into the pending state, if that is still as
-// the Update has found it. A Save by another goroutine may have stored it in
-// between: the result would then overwrite, without a guard, what others have
-// made of the stored value.
+// updatePending adds the result of an Update to the pending changes if these
+// are still as the Update found them. A Save in another goroutine may have
+// stored them in between. The result would then overwrite later changes of
+// other requests without a guard.
 func (s *Session) updatePending(name string, old, next Value) error {
 	s.lock()
 	defer s.unlock()
@@ -173,8 +183,9 @@ func (s *Session) updatePending(name string, old, next Value) error {
 	return s.put(name, next)
 }
 
-// remember takes over a value that is known to be stored, unless a Reload has
-// read another one since the Update began: that one is newer.
+// rememberStored takes over a stored value into the record and the queue. It
+// does not if a Reload has read another value since the Update began, because
+// that value is newer.
 func (s *Session) rememberStored(id ID, sw *swap, old, is Value) {
 	s.lock()
 	defer s.unlock()

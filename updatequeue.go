@@ -5,33 +5,37 @@ import (
 	"sync"
 )
 
-// keyLocks queues the Updates of one key of one session in this process. It
-// is no more than a courtesy: the store's compare-and-swap is what makes them
-// atomic, across processes too. In a queue each finds what the one before
-// wrote, so that n Updates cost n commands.
+// keyLocks queues the Updates of one key of one session in this process. The
+// queue only saves commands, since each Update finds the value of the previous
+// one and n Updates need n commands. The compare-and-swap of the store makes
+// them atomic, also across processes.
 type keyLocks struct {
 	mu    sync.Mutex
 	turns map[lockName]*keyTurn
 }
 
+// lockName identifies a queue.
 type lockName struct {
 	id      ID
-	session *Session // where nothing is stored yet
+	session *Session // instead of id if nothing is stored yet
 	key     string
 }
 
+// keyTurn is the queue of one key. One Update at a time has the turn.
 type keyTurn struct {
 	locks *keyLocks
 	name  lockName
-	free  chan struct{} // holds one element while nobody has the turn
-	users int
+	free  chan struct{} // has one element while no Update has the turn
+	users int           // number of Updates with the turn or waiting for it
 
-	// What the one before in the queue knew to be stored, and the verifier of
-	// its record: a request with another token must not see it.
+	// last is the value that the previous Update in the queue has stored, and
+	// verifier is the one of its record. A request with another token must not
+	// see the value.
 	last     *Value
 	verifier []byte
 }
 
+// acquire waits for the turn of a key. It reports false if ctx ends first.
 func (l *keyLocks) acquire(ctx context.Context, name lockName) (*keyTurn, bool) {
 	l.mu.Lock()
 	t := l.turns[name]
@@ -54,11 +58,13 @@ func (l *keyLocks) acquire(ctx context.Context, name lockName) (*keyTurn, bool) 
 	}
 }
 
+// release passes the turn on.
 func (t *keyTurn) release() {
 	t.free <- struct{}{}
 	t.leave()
 }
 
+// leave removes the queue after its last Update.
 func (t *keyTurn) leave() {
 	t.locks.mu.Lock()
 	defer t.locks.mu.Unlock()

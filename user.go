@@ -11,7 +11,10 @@ import (
 	"github.com/holdfast-go/session/internal/backoff"
 )
 
-// List returns the live sessions of a user, those last seen first.
+// List returns the live sessions of user, the most recently seen one first. It
+// returns no sessions if user is empty. List does not observe the end of ctx.
+// It passes the values of ctx to the store, and the store timeout bounds it.
+// It returns an error that wraps [ErrUnavailable] if the store failed.
 func (m *Manager) List(ctx context.Context, user string) ([]Info, error) {
 	m.mustBeMade()
 	ctx, stop := m.storeContext(ctx)
@@ -20,9 +23,10 @@ func (m *Manager) List(ctx context.Context, user string) ([]Info, error) {
 	return infos, m.wrapStoreError(ctx, err)
 }
 
+// listLive is List without the timeout.
 func (m *Manager) listLive(ctx context.Context, user string) ([]Info, error) {
 	if user == "" {
-		return nil, nil // anonymous sessions are nobody's
+		return nil, nil // anonymous sessions belong to no user
 	}
 	infos, err := m.listByUser(ctx, user)
 	if err != nil {
@@ -34,16 +38,16 @@ func (m *Manager) listLive(ctx context.Context, user string) ([]Info, error) {
 	return infos, nil
 }
 
-// list returns the sessions of a user, and no others: a database may compare
-// names by a collation under which different ones are equal.
+// listByUser returns the sessions of exactly this user. A database may compare
+// names by a collation under which different names are equal.
 func (m *Manager) listByUser(ctx context.Context, user string) ([]Info, error) {
 	infos, err := m.store.List(ctx, user)
 	return slices.DeleteFunc(infos, func(i Info) bool { return i.User != user }), err
 }
 
-// enforceMaxPerUser ends what a user has beyond the maximum, least recently seen first. It
-// counts the sign-ins before this one alone, so that two at once do not end
-// each other.
+// enforceMaxPerUser ends the sessions of a user beyond the maximum, the least
+// recently seen ones first. It counts only earlier sign-ins, so two concurrent
+// sign-ins do not end each other.
 func (m *Manager) enforceMaxPerUser(ctx context.Context, rec *Record) error {
 	if m.maxPerUser == 0 {
 		return nil
@@ -61,13 +65,14 @@ func (m *Manager) enforceMaxPerUser(ctx context.Context, rec *Record) error {
 	return nil
 }
 
+// signedInBefore orders sign-ins by time, and by ID if the times are equal.
 func signedInBefore(i *Info, rec *Record) bool {
 	return cmp.Or(i.SignedInAt.Compare(rec.SignedInAt), bytes.Compare(i.ID[:], rec.ID[:])) < 0
 }
 
-// endOldSession ends a session for a later sign-in, unless it has itself signed in
-// again by then. A Delete has no guard, so the session first gets a verifier
-// that no secret fits.
+// endOldSession ends a session because of a later sign-in, unless the session
+// has signed in again. A Delete has no guard. So the session first gets a
+// verifier without a secret, under a guard, and is then deleted.
 func (m *Manager) endOldSession(ctx context.Context, id ID, by *Record) error {
 	nobody := newSecret().verifier()
 	for try := 0; ; try++ {

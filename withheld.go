@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// withheld returns an error if the browser that sent r may have a session cookie
-// that it did not send. A new session would replace that cookie's session.
+// checkWithheld returns an error if the browser may have a session cookie
+// which it did not send with r. A new session would replace the session of
+// that cookie.
 func (m *Manager) checkWithheld(r *http.Request) error {
 	switch {
 	case m.crossSite(r):
@@ -35,8 +36,8 @@ func (m *Manager) crossSite(r *http.Request) bool {
 	return !followed || !safe
 }
 
-// outsidePath reports whether browsers do not send the cookie with r because of
-// its Path attribute (RFC 6265, section 5.1.4).
+// outsidePath reports whether browsers do not send the cookie with r because
+// of its Path attribute (RFC 6265, section 5.1.4).
 func (m *Manager) outsidePath(r *http.Request) bool {
 	path := m.cookie.path
 	if path == "/" {
@@ -46,7 +47,7 @@ func (m *Manager) outsidePath(r *http.Request) bool {
 	return !below || rest != "" && rest[0] != '/' && !strings.HasSuffix(path, "/")
 }
 
-// requestedPath returns the path that the browser requested, percent-encoded. A
+// requestedPath returns the percent-encoded path of the browser's request. A
 // handler such as [http.StripPrefix] changes r.URL, but not r.RequestURI. If a
 // trusted proxy has removed a prefix, X-Forwarded-Prefix contains it.
 func (m *Manager) requestedPath(r *http.Request) string {
