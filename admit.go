@@ -17,9 +17,8 @@ const grace = 30 * time.Second
 // request. If several tokens open a session, it chooses the session with the
 // latest sign-in or, if nobody signed in, the newest one.
 //
-// A token that is stale for its record is not reported if another token opens
-// the same record. The browser has then kept an old cookie next to the new
-// one.
+// A stale token is not reported if the request also has a later token of the
+// same record. The browser has then kept an old cookie next to the new one.
 func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 	if len(tokens) == 0 {
 		return nil

@@ -61,7 +61,7 @@ func isPlain[T string | []byte](text T) bool {
 }
 
 // A stored value begins with escape only if its second byte names its form.
-// 0x00 is a plain value which itself begins with 0xFF, as a value of gob may.
+// 0x00 is a plain value that itself begins with 0xFF, as a value of gob may.
 // 0x01 is an encrypted value. A later version can add other forms.
 const (
 	escape      = 0xFF
@@ -100,7 +100,7 @@ func (m *Manager) callEncode(v any) (data []byte, err error) {
 			err = fmt.Errorf("the codec panicked: %v", r)
 		}
 	}()
-	// encoding/gob cannot encode a pointer to a pointer to a type which
+	// encoding/gob cannot encode a pointer to a pointer to a type that
 	// encodes itself, such as *big.Int.
 	if p := reflect.ValueOf(v).Elem(); p.Kind() == reflect.Pointer {
 		v = p.Interface()

@@ -54,7 +54,7 @@ type cookieConfig struct {
 	browserSession, named bool
 }
 
-// complete sets the default name and rejects attributes which browsers refuse
+// complete sets the default name and rejects attributes that browsers refuse
 // silently.
 func (k *cookieConfig) complete(c *config) {
 	if !k.named {

@@ -42,7 +42,7 @@ func NewContext(ctx context.Context, s *Session) context.Context {
 func FromContext(ctx context.Context) *Session {
 	s, ok := TryFromContext(ctx)
 	if !ok {
-		panic("session: no session in this context: wrap the handler with Manager.Wrap, and pass the context of the request that the handler got")
+		panic("session: no session in this context: wrap the handler with Manager.Wrap, and pass the context of its request")
 	}
 	return s
 }

@@ -84,7 +84,7 @@ func (s *Session) end(ctx context.Context, commit bool) error {
 	return s.commitRest(ctx)
 }
 
-// owesCookie reports whether the client needs a cookie which has not been
+// owesCookie reports whether the client needs a cookie that has not been
 // sent.
 func (s *Session) owesCookie() bool {
 	s.mu.Lock()
@@ -92,12 +92,12 @@ func (s *Session) owesCookie() bool {
 	return s.changesToken() || s.cookie != nil && !s.cookieSent
 }
 
-// goneAfter is the time within which the server's writer reports that the
-// client is gone, after the request's context was canceled. The HTTP/2 server
-// reports it from another goroutine.
+// goneAfter limits the wait for a report of the server's writer, after the
+// request's context was canceled. The HTTP/2 server reports from another
+// goroutine that the client is gone.
 const goneAfter = 50 * time.Millisecond
 
-// clientGone reports whether the response is known not to reach the client.
+// clientGone reports whether the response will certainly not reach the client.
 // The end of the request's context is not enough. A server in shutdown and a
 // middleware with a deadline end the context too, while the client waits.
 func (w *response) clientGone() bool {

@@ -169,7 +169,7 @@ func (s *Session) encryptAgain(ch *Change, rec *Record) {
 	}
 }
 
-// dropChanged omits the guarded values which another request has written
+// dropChanged omits the guarded values that another request has written
 // since.
 func (ch *Change) dropChanged(found *Record) {
 	for name, version := range ch.If.Versions {

@@ -7,7 +7,7 @@ import (
 )
 
 // writeHeader adds the session's cookie to a response. It also adds the fields
-// which keep caches from giving one visitor's page to another, and reports
+// that keep caches from giving one visitor's page to another, and reports
 // whether it has added a cookie.
 //
 // If the client has a session, the fields are added even if the handler has

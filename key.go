@@ -21,7 +21,7 @@ import (
 // methods belong to Key and not to [Session], because methods in Go have no
 // type parameters.
 //
-// T must be a type which the codec can encode and decode. The first use of a
+// T must be a type that the codec can encode and decode. The first use of a
 // key panics if the codec cannot store any value of T. For JSON these types
 // are channels, functions, interfaces with methods such as error, and structs
 // without exported fields or methods for JSON or text.

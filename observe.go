@@ -9,25 +9,23 @@ import (
 // in metrics.
 type EventKind string
 
+// The kinds of events. The first five are calls of the store. They have a Duration,
+// and Err if the call failed. An absent record and a guard that does not hold are
+// failures too, with an Err that wraps [ErrNotFound] or [ErrConflict]. For example,
+// each sign-in looks for a revocation and normally finds no record.
 const (
-	// EventLoad, EventInsert, EventUpdate, EventDelete and EventList are calls
-	// of the store. They have a Duration, and Err if the call failed. EventLoad
-	// includes Confirm. A load or update without a record and a guard that does
-	// not hold are failures too, with an Err that wraps [ErrNotFound] or
-	// [ErrConflict]. For example, each sign-in looks for a revocation and
-	// normally finds no record.
-	EventLoad   EventKind = "load"
-	EventInsert EventKind = "insert"
-	EventUpdate EventKind = "update"
-	EventDelete EventKind = "delete"
-	EventList   EventKind = "list"
+	EventLoad   EventKind = "load"   // Load or Confirm
+	EventInsert EventKind = "insert" // Insert
+	EventUpdate EventKind = "update" // Update
+	EventDelete EventKind = "delete" // Delete
+	EventList   EventKind = "list"   // List
 
-	// EventStaleToken reports a token with a valid signature which was replaced
-	// more than 30 seconds ago. It may have been stolen.
+	// EventStaleToken reports a validly signed token that was replaced more than 30
+	// seconds ago. It may have been stolen.
 	EventStaleToken EventKind = "stale_token"
 
-	// EventLostChange reports a change after the response began which could not
-	// be saved. The client may not know. Err is the reason.
+	// EventLostChange reports a change that could not be saved after the response
+	// began. The client may not know. Err is the reason.
 	EventLostChange EventKind = "lost_change"
 
 	// EventExpired reports a valid token of an expired session, while the session
@@ -46,7 +44,7 @@ type Event struct {
 	Err      error         // error of a call of the store, or the reason of EventLostChange
 }
 
-// observed is a store which reports its calls.
+// observed is a store that reports its calls.
 type observed struct {
 	Store
 	report func(context.Context, Event)

@@ -211,7 +211,7 @@ func WithLogger(log *slog.Logger) Option {
 	}
 }
 
-// WithErrorHandler sets the function which responds to a request whose session
+// WithErrorHandler sets the function that responds to a request whose session
 // could not be loaded or saved. The default is [DefaultErrorHandler].
 //
 // The headers of w are as they were before the handler ran. The response is
@@ -293,7 +293,7 @@ func WithCookiePath(path string) Option {
 // A request without the cookie because of this attribute is anonymous. SignIn
 // signs a user in there and can store values with it. Any other change returns
 // [ErrCrossSite], because the new cookie would replace the visitor's session.
-// With Lax this concerns forms which another site posts, such as the result of
+// With Lax this concerns forms that another site posts, such as the result of
 // OpenID Connect with response_mode=form_post, of SAML or of 3-D Secure. With
 // Strict it also concerns links on another site.
 func WithSameSite(s http.SameSite) Option {

@@ -31,9 +31,9 @@ func (m *Manager) sendChange(ctx context.Context, rec *Record, ch *Change) error
 }
 
 // completeChange ensures that a change without a reply is applied once. It
-// sends the change again only if the record shows that it was not applied. The
-// guard has the versions it has read. Otherwise the repetition could undo an
-// Update which another request has stored on top of the first attempt.
+// sends the change again only if the record shows that the first attempt was
+// not applied. Another request may store an Update after the first attempt.
+// The repetition must not undo it, so its guard has the versions just read.
 func (m *Manager) completeChange(ctx context.Context, before *Record, ch *Change) error {
 	refused := false
 	for try := 0; ; try++ {
@@ -66,10 +66,10 @@ func (m *Manager) completeChange(ctx context.Context, before *Record, ch *Change
 }
 
 // outcome compares the record before ch was sent with the record now. Versions
-// are unique. So if a key has its version of ch, the change was applied. If a
-// key has the version which ch would have replaced, it was not applied. A key
-// that was absent and is absent proves nothing, because another request may
-// have deleted it in between.
+// are unique. If a key has its version of ch, the change was applied. If a key
+// still has its version from before, the change was not applied. An absent key
+// which was absent before proves nothing, because another request may have
+// deleted it in between.
 func (ch *Change) outcome(before, found *Record) outcome {
 	o := unknown
 	for name, v := range ch.Set {

@@ -38,7 +38,7 @@ func (s *Session) detach() {
 	s.pend = pending{detached: s.rec != nil, signOut: s.pend.signOut, invalid: s.pend.invalid, at: s.pend.at}
 }
 
-// target returns the stored record which the pending changes concern, or nil
+// target returns the stored record that the pending changes concern, or nil
 // if they concern a new one. A superseded token has no target.
 func (s *Session) target() *Record {
 	if s.pend.detached || s.needsSignIn() {
@@ -93,7 +93,7 @@ func (s *Session) dirty() bool {
 	}
 }
 
-// changesToken reports whether a commit would produce a cookie which the
+// changesToken reports whether a commit would produce a cookie that the
 // client must get.
 func (s *Session) changesToken() bool {
 	return s.creates() || s.pend.renew && (s.target() != nil || s.needsSignIn())

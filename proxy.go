@@ -16,8 +16,7 @@ func (m *Manager) warnInsecure(r *http.Request) {
 		return
 	}
 	m.warnedInsecure.Do(func() {
-		m.log.WarnContext(r.Context(), "session: Secure cookie sent over what looks like plain HTTP; browsers discard it; "+
-			"use HTTPS, or name its proxy in WithTrustedProxies", "peer", peer.String())
+		m.log.WarnContext(r.Context(), "session: Secure cookie sent over what looks like plain HTTP; use HTTPS, or name its proxy in WithTrustedProxies", "peer", peer.String())
 	})
 }
 

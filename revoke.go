@@ -30,9 +30,9 @@ const (
 // are nanoseconds since 1970. A marker is a record whose ID follows from the
 // user. It has neither user nor verifier.
 type revocation struct {
-	// NotBefore is the time before which a refused sign-in was admitted. Each
-	// revocation makes it later. So a request with the time of its own
-	// revocation can determine whether another one came after it.
+	// NotBefore refuses sign-ins admitted earlier. Each revocation makes it later.
+	// So a request can compare it with the time of its own revocation, to find
+	// out whether another one came later.
 	NotBefore int64            `json:"notBefore"`
 	Ended     map[string]int64 `json:"ended,omitempty"` // times of revocation by session ID
 }
@@ -76,13 +76,16 @@ func markerID(user string) ID {
 }
 
 // Revoke ends one session of user, as from a list of devices. Get id from
-// [Manager.List]. If this session's sign-in is still in progress, it fails
-// with [ErrRevoked].
+// [Manager.List]. If the session's sign-in is still in progress, it fails with
+// [ErrRevoked].
 //
-// Revoke returns [ErrNotFound] if user has no session with this ID,
-// [ErrUncertain] if the outcome is unknown and [ErrUnavailable] if the store
-// failed. It does not observe the end of ctx. It passes the values of ctx to
-// the store, and the store timeout bounds it.
+// Revoke does not observe the end of ctx. It passes the values of ctx to the
+// store, and the store timeout bounds it.
+//
+// Revoke returns [ErrNotFound] if user has no session with this ID. It returns
+// [ErrConflict] if other revocations of the user kept interfering until the
+// store timeout, [ErrUncertain] if the outcome is unknown and [ErrUnavailable]
+// if the store failed. The session may then still exist, so call Revoke again.
 func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 	m.mustBeMade()
 	ctx, stop := m.storeContext(ctx)
@@ -111,17 +114,18 @@ func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 	return m.wrapStoreError(ctx, m.store.Delete(ctx, id))
 }
 
-// RevokeAll ends all sessions of user and returns their number. Sign-ins in
-// progress fail with [ErrRevoked].
+// RevokeAll ends all sessions of user and returns the number of those that had
+// not expired. Sign-ins in progress fail with [ErrRevoked].
 //
 // RevokeAll looks into ctx for the current request. If ctx is the context of a
 // request of this Manager, this request may still sign user in afterwards, for
-// example after a change of password. It does not observe the end of ctx.
+// example after a change of password. RevokeAll does not observe the end of
+// ctx. The store timeout applies to each deletion separately, because a user
+// may have many sessions.
 //
 // An empty or invalid user is an invalid call. Other errors are those of
 // [Manager.Revoke], except ErrNotFound. After an error some sessions may
-// remain, so call RevokeAll again. The store timeout applies to each deletion
-// separately, because a user may have many sessions.
+// remain, so call RevokeAll again.
 func (m *Manager) RevokeAll(ctx context.Context, user string) (int, error) {
 	m.mustBeMade()
 	if err := checkName("user", user); err != nil {
@@ -130,13 +134,11 @@ func (m *Manager) RevokeAll(ctx context.Context, user string) (int, error) {
 	return m.revoke(ctx, user, ID{}, scopeOf(ctx).of(m))
 }
 
-// RevokeOthers ends all other sessions of the signed-in user and returns their
-// number. Call it after a change of password. Other sign-ins in progress fail
-// with [ErrRevoked].
+// RevokeOthers is like [Manager.RevokeAll] for the signed-in user, but keeps
+// this session. Call it after a change of password.
 //
 // If nobody is signed in, RevokeOthers is an invalid call. It returns
-// [ErrSuperseded] if another request has renewed the token. Otherwise it is
-// like [Manager.RevokeAll].
+// [ErrSuperseded] if another request has renewed the token.
 func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 	s.mu.Lock()
 	user, keep, late := s.user(), s.target().id(), s.needsSignIn()

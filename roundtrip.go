@@ -63,13 +63,13 @@ func (m *Manager) isJSON() bool {
 	return ok
 }
 
-// findings counts the parts of a value which a codec may lose without an
+// findings counts the parts of a value that a codec may lose without an
 // error.
 type findings struct {
 	methods    []reflect.Type // types with one of these methods are not searched
 	notUTF8    int            // strings that are not valid UTF-8
 	replaced   int            // strings with U+FFFD
-	precise    int            // integers in an interface which a float64 would round
+	precise    int            // integers in an interface that a float64 would round
 	rounded    int            // floats in an interface, large enough to be rounded
 	hidden     int            // non-zero structs without exported fields
 	hiddenType reflect.Type   // type of the last one

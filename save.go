@@ -36,8 +36,8 @@ func (s *Session) commit(ctx context.Context) error {
 	return s.m.wrapStoreError(ctx, s.applyPending(ctx))
 }
 
-// applyPending makes the pending changes. If a step fails, the client still
-// has a cookie for its session, because of the order of the steps. The steps
+// applyPending makes the pending changes. The order of the steps ensures that
+// the client gets or keeps a cookie for its session if a step fails. The steps
 // work on copies, which adopt takes over after the last one.
 func (s *Session) applyPending(ctx context.Context) error {
 	p := &s.pend

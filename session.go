@@ -207,7 +207,7 @@ func (s *Session) Expired() bool {
 }
 
 // Discard drops the changes that this request has not saved. It does not undo
-// an Update which has already accessed the store. The errors of invalid calls
+// an Update that has already accessed the store. The errors of invalid calls
 // are logged and dropped too.
 func (s *Session) Discard() {
 	s.lock()
@@ -222,7 +222,7 @@ func (s *Session) Discard() {
 	}
 }
 
-// Save stores the pending changes now. Call it before a side effect which
+// Save stores the pending changes now. Call it before a side effect that
 // requires them, in a WebSocket or an event stream, and in a job. Save also
 // checks the timeouts again and records activity. If it fails, the changes
 // remain pending.

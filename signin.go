@@ -21,7 +21,8 @@ func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error 
 			s.forget()
 		}
 		if derr := s.m.deleteWithRetry(ctx, rec.ID); derr != nil {
-			return fmt.Errorf("session: the record of a revoked sign-in is still stored: %w", derr)
+			// This is not ErrRevoked, which promises that no session exists.
+			return fmt.Errorf("session: cannot delete the record of a revoked sign-in: %w", derr)
 		}
 		return err
 	}
@@ -47,7 +48,7 @@ func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error 
 // written, but whose other steps failed. The client needs it, because its
 // earlier token opens nothing any more. The request itself continues without
 // the session. The token carries the time of the admission, so later
-// admissions look for a revocation which this request could not read (see
+// admissions look for a revocation that this request could not read (see
 // settle).
 func (s *Session) leaveUnsettled(rec *Record, t token, since time.Time, why error) error {
 	t.unsettled = since.UnixNano()

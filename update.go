@@ -29,7 +29,7 @@ func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f f
 	}
 	turn, ok := s.m.locks.acquire(ctx, lock)
 	if !ok {
-		return Value{}, s.m.wrapStoreError(ctx, errors.New("other Updates of the key are still waiting for it"))
+		return Value{}, s.m.wrapStoreError(ctx, errors.New("waiting for other Updates of the key"))
 	}
 	defer turn.release()
 	sw := swap{name: name, turn: turn, f: func(record ID, old Value, present bool) (Value, error) {
@@ -68,7 +68,7 @@ func (e *undoneError) Error() string { return e.why.Error() }
 // tryUpdate makes one attempt. It holds no lock of the session while f runs,
 // because f may use the session.
 //
-// turn.last is the value which the previous Update in the queue has stored. It
+// turn.last is the value that the previous Update in the queue has stored. It
 // replaces the loaded value, so each Update of a queue needs only one command.
 // It counts only for the same verifier, because a request must not see values
 // that were stored after another token replaced its own.
