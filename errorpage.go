@@ -70,8 +70,8 @@ func (p *errorPage) send() {
 // DefaultErrorHandler is the error handler of a Manager without
 // [WithErrorHandler]. It responds with a line of text, the status of
 // [HTTPStatus] and Cache-Control: no-store. It adds Retry-After if a retry can
-// help. An error handler can call it for errors that it does not handle
-// itself.
+// help, with 1 second for [ErrSuperseded] and 5 seconds for status 503. An
+// error handler can call it for errors that it does not handle itself.
 func DefaultErrorHandler(w http.ResponseWriter, _ *http.Request, err error) {
 	status := HTTPStatus(err)
 	h := w.Header()
