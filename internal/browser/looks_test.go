@@ -3,6 +3,7 @@ package browser_test
 import (
 	"bytes"
 	"fmt"
+	"image"
 	"image/png"
 	"os"
 	"path/filepath"
@@ -17,8 +18,8 @@ import (
 
 const screenshots = demoFolder + "/screenshots" // git ignores it
 
-// maxPicture is what a README may load.
-const maxPicture = 300 << 10
+// maxPicture is the maximum size of the README's picture in bytes.
+const maxPicture = 160 << 10
 
 func (p *profile) look(scheme string, width int64) {
 	p.t.Helper()
@@ -79,19 +80,25 @@ func (p *profile) save(name string, data []byte) {
 	}
 }
 
-// savePicture writes what fits a README, as small as PNG gets it without loss.
+// savePicture writes the top two cards of the page. The page is as narrow as it can
+// be with two columns, because the README shows the picture smaller than it is.
 func (p *profile) savePicture(name string) {
 	p.t.Helper()
-	p.look("light", 1200)
-	p.do(chromedp.EmulateViewport(1200, 1020))
+	p.look("light", 992)
+	p.do(chromedp.EmulateViewport(992, 1020))
 	p.click("[data-replica=B] button")
 	p.do(chromedp.Evaluate[chromedp.Void]("scrollTo(0, 0)"))
 	img, err := png.Decode(bytes.NewReader(get(p, chromedp.CaptureScreenshot())))
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	box := evaluate[[]float64](p, `(() => { const b = document.querySelector(".columns").firstElementChild.getBoundingClientRect(); return [b.top, b.bottom]; })()`)
+	const margin = 12
+	cards := img.(interface {
+		SubImage(image.Rectangle) image.Image
+	}).SubImage(image.Rect(0, int(box[0])-margin, 992, int(box[1])+margin))
 	var buf bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&buf, img); err != nil {
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&buf, cards); err != nil {
 		p.t.Fatal(err)
 	}
 	if buf.Len() > maxPicture {
