@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -220,47 +219,17 @@ func TestSecretRotationSignsNobodyOut(t *testing.T) {
 	early.sees(t, "Visit 1", "Sign in") // which is why the last deploy waits for the longest lifetime
 }
 
-// The block of the README that starts this program is run as it stands, by a shell.
-func TestCommandsOfTheReadme(t *testing.T) {
-	p := serving(t)
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, _, ok := strings.Cut(string(readme), "go run -C examples/minimal .\n```")
-	if !ok {
-		t.Fatal("the README does not start this program")
-	}
-	script := before[strings.LastIndex(before, "```sh\n")+len("```sh\n"):] + "exec go run -C examples/minimal ."
-	cmd := exec.CommandContext(t.Context(), "sh", "-ec", script)
-	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "MONGO_URI="+p.mongoURI, "ADDR="+p.addr, "SESSION_SECRET=")
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run would leave the program behind
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		_ = cmd.Wait()
-	})
-	p.await(t)
-	newBrowser(t, p.addr).sees(t, "Visit 1", "Sign in")
-}
-
 func TestOutsideWrap(t *testing.T) {
 	p := serving(t)
 	p.start(t, "SESSION_SECRET="+oldSecret)
-	for _, path := range []string{"/healthz", "/static/minimal.css"} {
-		resp, err := plain.Get("http://" + p.addr + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(resp.Cookies()) > 0 || resp.Header.Get("Vary") != "" {
-			t.Errorf("%s has to do with the session: %v", path, resp.Header)
-		}
-		check(t, resp, http.StatusOK)
+	health, err := plain.Get("http://" + p.addr + "/healthz")
+	if err != nil {
+		t.Fatal(err)
 	}
+	if len(health.Cookies()) > 0 || health.Header.Get("Vary") != "" {
+		t.Errorf("/healthz reads the session: %v", health.Header)
+	}
+	check(t, health, http.StatusOK)
 	r, err := http.NewRequest(http.MethodPost, "http://"+p.addr+"/login", strings.NewReader(ann.Encode()))
 	if err != nil {
 		t.Fatal(err)

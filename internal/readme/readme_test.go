@@ -1,6 +1,6 @@
-// Package readme_test holds the documentation to the code: blocks of Go stand
-// in tested files, commands are run somewhere, tables name what is exported,
-// links lead somewhere.
+// Package readme_test tests the documentation. Blocks of Go are in tested files,
+// commands are run somewhere, tables name every option and error, and no link is
+// dead.
 package readme_test
 
 import (
@@ -28,14 +28,33 @@ func TestMain(m *testing.M) { os.Exit(testserver.Main(m)) }
 
 const root = "../.."
 
-// pages are all that a reader is meant to read.
+// pendingPages are pages that another change adds. Links to them are not followed
+// and their tables are not read while they are missing. Temporary.
+var pendingPages = []string{
+	"docs/reference/options.md", "docs/reference/errors.md", "docs/reference/events-and-logs.md", "docs/reference/document.md",
+	"docs/reference/indexes.md", "docs/explanation/design.md", "docs/explanation/performance.md", "docs/explanation/reliability.md",
+	"docs/explanation/scaling.md", "docs/troubleshooting.md", "docs/how-to/write-a-store.md",
+}
+
+// isPending reports whether path, relative to the root, is a page that is missing
+// and pending.
+func isPending(path string) bool {
+	_, err := os.Stat(filepath.Join(root, path))
+	return err != nil && slices.Contains(pendingPages, filepath.ToSlash(path))
+}
+
+// pages returns the pages of the documentation.
 func pages(t *testing.T) []string {
 	t.Helper()
 	found, err := filepath.Glob(root + "/*.md")
 	require.NoError(t, err)
-	docs, err := filepath.Glob(root + "/docs/*.md")
-	require.NoError(t, err)
-	return append(found, docs...)
+	require.NoError(t, filepath.WalkDir(root+"/docs", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".md" {
+			found = append(found, path)
+		}
+		return err
+	}))
+	return found
 }
 
 func read(t *testing.T, path string) string {
@@ -54,7 +73,7 @@ func blocks(text, language string) []string {
 	return found
 }
 
-// flat takes the indentation off, and empty lines at the ends.
+// flat removes indentation, and empty lines at both ends.
 func flat(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	for i := range lines {
@@ -103,26 +122,46 @@ func TestGoBlocksStandInTestedFiles(t *testing.T) {
 }
 
 func TestTheProgramIsTheExample(t *testing.T) {
-	program := blocks(read(t, root+"/README.md"), "go")[0]
-	require.Equal(t, read(t, root+"/examples/minimal/main.go"), program)
-	if lines := strings.Count(program, "\n"); lines > 80 {
+	program := read(t, root+"/examples/minimal/main.go")
+	require.Contains(t, blocks(read(t, root+"/README.md"), "go"), program)
+	if lines := strings.Count(program, "\n"); lines > 70 {
 		t.Errorf("the program has %d lines", lines)
 	}
 }
 
+// A stranger reads the README to its end only if it is short.
+func TestLengthOfTheReadme(t *testing.T) {
+	text := read(t, root+"/README.md")
+	if lines, words := strings.Count(text, "\n"), len(strings.Fields(text)); lines > 220 || words > 1300 {
+		t.Errorf("the README has %d lines and %d words", lines, words)
+	}
+}
+
 // runs lists the commands of the documentation, and where each is run: a file
-// and what stands in it.
+// and a text in it.
 var runs = map[string][2]string{
 	"go run -C examples/demo .":                               {".ci/run", "go run -C examples/demo . -check"},
 	"go run -C examples/demo . -check":                        {".ci/run", "go run -C examples/demo . -check"},
 	"go test ./...":                                           {".ci/run", "go test -race -shuffle=on"},
 	"bash .ci/run":                                            {".ci/run", "#!/usr/bin/env bash"},
-	`export SESSION_SECRET="$(openssl rand -base64 32)"`:      {"examples/minimal/main_test.go", "func TestCommandsOfTheReadme("},
-	"go run -C examples/minimal .":                            {"examples/minimal/main_test.go", "func TestCommandsOfTheReadme("},
+	"go run ./internal/prose":                                 {"internal/prose/main.go", "go run ./internal/prose"},
+	"go get github.com/holdfast-go/session":                   {install, `"go get github.com/holdfast-go/session`},
+	`export SESSION_SECRET="$(openssl rand -base64 32)"`:      {install, "func TestProgramOfTheReadme("},
+	"go mod init example.com/hello":                           {install, "func TestProgramOfTheReadme("},
+	"go mod tidy":                                             {install, "func TestProgramOfTheReadme("},
+	"go run .":                                                {install, "func TestProgramOfTheReadme("},
+	"ADDR=localhost:8081 go run .":                            {"examples/tutorial/main_test.go", `"ADDR="`},
+	dockerRun:                                                 {".github/workflows/ci.yml", "docker run -d --name mongo -p 127.0.0.1:27017:27017"},
+	"export MONGO_URI=mongodb://localhost:27017/app":          {".github/workflows/ci.yml", "MONGO_URI: mongodb://127.0.0.1:27017/"},
 	"go run -C internal/devmongo . -listen localhost:27017":   {"internal/devmongo/main_test.go", `"-listen", "127.0.0.1:0"`},
 	"DEVMONGO_ENGINE=ferretdb go test ./...":                  {".ci/run", "DEVMONGO_ENGINE=ferretdb tests ferretdb"},
 	"MONGO_URI=mongodb://localhost:27017 go test -race ./...": {".ci/run", "MONGO_URI=mongodb://127.0.0.1:27917 tests secantus"},
 }
+
+const (
+	install   = "internal/readme/install_test.go"
+	dockerRun = "docker run -d --name mongo -p 127.0.0.1:27017:27017 mongo:8.0"
+)
 
 func TestCommandsAreRunSomewhere(t *testing.T) {
 	for _, page := range pages(t) {
@@ -139,8 +178,8 @@ func TestCommandsAreRunSomewhere(t *testing.T) {
 		}
 	}
 	first := blocks(read(t, root+"/README.md"), "sh")
-	require.Equal(t, "go run -C examples/demo .\n", first[0])
-	require.Equal(t, "go test ./...\n", first[1])
+	require.Equal(t, "go get github.com/holdfast-go/session\n", first[0])
+	require.Equal(t, "go run -C examples/demo .\ngo test ./...\n", first[1])
 }
 
 // exported returns the exported names that a package declares, of functions
@@ -175,11 +214,14 @@ func exported(t *testing.T, dir string) (names []string) {
 	return slices.DeleteFunc(names, func(name string) bool { return !ast.IsExported(name) })
 }
 
-// rows returns the cells of a section's table rows whose first one is code.
-func rows(t *testing.T, section string) (cells [][]string) {
+// rows returns the cells of the rows of a section's table whose first cell is code.
+func rows(t *testing.T, page, section string) (cells [][]string) {
 	t.Helper()
-	_, text, ok := strings.Cut(read(t, root+"/README.md"), "\n## "+section+"\n")
-	require.True(t, ok, "the README has no section %q", section)
+	if isPending(page) {
+		t.Skip(page + " is pending")
+	}
+	_, text, ok := strings.Cut(read(t, filepath.Join(root, page)), "\n## "+section+"\n")
+	require.True(t, ok, "%s has no section %q", page, section)
 	text, _, _ = strings.Cut(text, "\n## ")
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "| `") {
@@ -194,20 +236,23 @@ func rows(t *testing.T, section string) (cells [][]string) {
 	return cells
 }
 
-func TestOptionsTable(t *testing.T) {
-	var want, got []string
-	for dir, prefix := range map[string]string{".": "", "mongostore": "mongostore."} {
+func TestOptionsTables(t *testing.T) {
+	const page = "docs/reference/options.md"
+	for dir, sections := range map[string][]string{".": {"Manager", "Cookie"}, "mongostore": {"mongostore"}} {
+		var want, got []string
 		for _, name := range exported(t, dir) {
 			if strings.HasPrefix(name, "With") || strings.HasPrefix(name, "Dangerously") {
-				want = append(want, prefix+name)
+				want = append(want, name)
 			}
 		}
+		for _, section := range sections {
+			for _, row := range rows(t, page, section) {
+				got = append(got, strings.TrimPrefix(row[0], "mongostore."))
+				require.Len(t, row, 4, "%s: default, range, effect", row[0])
+			}
+		}
+		require.ElementsMatch(t, want, got)
 	}
-	for _, row := range rows(t, "Options") {
-		got = append(got, row[0])
-		require.Len(t, row, 4, "%s: default, range, what for", row[0])
-	}
-	require.ElementsMatch(t, want, got)
 }
 
 func TestErrorsTable(t *testing.T) {
@@ -222,7 +267,8 @@ func TestErrorsTable(t *testing.T) {
 			want = append(want, name)
 		}
 	}
-	for _, row := range rows(t, "Errors") {
+	for _, row := range rows(t, "docs/reference/errors.md", "Errors") {
+		require.Len(t, row, 4, "%s: cause, status, remedy", row[0])
 		got = append(got, row[0])
 		require.Contains(t, values, row[0])
 		status, _, _ := strings.Cut(row[2], ",")
@@ -238,7 +284,7 @@ var (
 	fences  = regexp.MustCompile("(?ms)^```.*?^```$")
 )
 
-// anchors returns those that a host makes of the headings.
+// anchors returns the anchors that GitHub makes of the headings.
 func anchors(text string) (found []string) {
 	for _, m := range heading.FindAllStringSubmatch(fences.ReplaceAllString(text, ""), -1) {
 		kept := strings.Map(func(r rune) rune {
@@ -267,6 +313,9 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			if path != "" {
 				target = filepath.Join(filepath.Dir(page), path)
 			}
+			if rel, err := filepath.Rel(root, target); err == nil && isPending(rel) {
+				continue
+			}
 			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: the link to %s is dead", page, link)
 			} else if anchor != "" && !slices.Contains(anchors(read(t, target)), anchor) {
@@ -282,6 +331,72 @@ func TestNothingOfTheMachineItWasMadeOn(t *testing.T) {
 		text := read(t, page)
 		for _, path := range []string{"/work/", "/root/", "/home/", "/tmp/"} {
 			require.NotContains(t, text, path, fmt.Sprintf("%s names a folder of some machine", page))
+		}
+	}
+}
+
+// logMessages returns the messages that the package in dir logs.
+func logMessages(t *testing.T, dir string) (messages []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
+	require.NoError(t, err)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			f, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok || !slices.Contains([]string{"Debug", "Info", "Warn", "Error"}, strings.TrimSuffix(f.Sel.Name, "Context")) {
+				return true
+			}
+			for _, arg := range call.Args {
+				if text := literal(arg); strings.HasPrefix(text, "session: ") || strings.HasPrefix(text, "mongostore: ") {
+					messages = append(messages, text)
+				}
+			}
+			return true
+		})
+	}
+	return messages
+}
+
+// literal returns the value of a string literal or of a sum of them.
+func literal(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		text, _ := strconv.Unquote(e.Value)
+		return text
+	case *ast.BinaryExpr:
+		return literal(e.X) + literal(e.Y)
+	}
+	return ""
+}
+
+func TestLogMessagesAndEventsAreInTheReference(t *testing.T) {
+	const page = "docs/reference/events-and-logs.md"
+	messages := slices.Concat(logMessages(t, "."), logMessages(t, "mongostore"))
+	require.Greater(t, len(messages), 5)
+	if isPending(page) {
+		t.Skip(page + " is pending")
+	}
+	text := strings.Join(strings.Fields(read(t, filepath.Join(root, page))), " ")
+	for _, message := range messages {
+		if !strings.Contains(text, message) {
+			t.Errorf("%s does not have the log message %q", page, message)
+		}
+	}
+	for _, kind := range []session.EventKind{
+		session.EventLoad, session.EventInsert, session.EventUpdate, session.EventDelete, session.EventList,
+		session.EventStaleToken, session.EventLostChange, session.EventExpired,
+	} {
+		if !strings.Contains(text, "`"+string(kind)+"`") {
+			t.Errorf("%s does not have the event %q", page, kind)
 		}
 	}
 }
