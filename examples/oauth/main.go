@@ -3,7 +3,7 @@
 // gives the session a new token.
 //
 // The default cookie (SameSite=Lax) comes back with the provider's redirect; with SameSiteStrictMode it would not. It does
-// not come back with a form that the provider's page posts (response_mode=form_post): the README says what to do then.
+// not come back with a form that the provider's page posts (response_mode=form_post); see docs/how-to/sign-in.md.
 package main
 
 import (
