@@ -157,7 +157,7 @@ func serving(t *testing.T) *program {
 	}
 	u.Path = "/" + db
 	if q := u.Query(); u.User != nil && !q.Has("authSource") {
-		q.Set("authSource", "admin") // else the path would name it
+		q.Set("authSource", "admin") // otherwise the path would name it
 		u.RawQuery = q.Encode()
 	}
 	p.mongoURI = u.String()
@@ -196,7 +196,7 @@ func TestSignedInAcrossKill(t *testing.T) {
 	thief.sees(t, "Visit 1", "Sign in")
 }
 
-// The README's rotation in three deploys, by the environment alone.
+// The rotation in three deploys of docs/how-to/rotate-the-secret.md, only by the environment.
 func TestSecretRotationSignsNobodyOut(t *testing.T) {
 	p := serving(t)
 	p.start(t, "SESSION_SECRET="+oldSecret)

@@ -22,8 +22,8 @@ import (
 
 const version = "v0.0.1"
 
-// proxied returns a GOPROXY that serves this working copy as a release, and
-// everything else from the module cache if it is there.
+// proxied returns a GOPROXY with this working copy as a release. Other modules come
+// from the module cache if possible.
 func proxied(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -71,8 +71,8 @@ func proxied(t *testing.T) string {
 	return "file://" + dir + ",file://" + cache + "/cache/download," + proxy
 }
 
-// script returns the commands of the block of page that contains the command
-// last. Docker is not needed, because the tests have a server.
+// script returns the commands of the first block of page with the command last. It
+// omits the commands for MongoDB, because the tests have a server.
 func script(t *testing.T, page, last string) string {
 	t.Helper()
 	for _, block := range blocks(read(t, root+page), "sh") {
@@ -85,8 +85,8 @@ func script(t *testing.T, page, last string) string {
 	return ""
 }
 
-// served runs the commands in a new folder that has the files, until the program
-// answers, and calls f with its address.
+// served runs the commands in a new folder with the files. When the program
+// answers, it calls f with the address.
 func served(t *testing.T, commands string, files map[string]string, f func(base string)) {
 	t.Helper()
 	u, err := url.Parse(testserver.Get(t).URI)
@@ -135,12 +135,12 @@ func served(t *testing.T, commands string, files map[string]string, f func(base 
 	}
 }
 
-// The program is saved as main.go in an empty folder, and the page's commands
-// are run there, as a reader does who has no clone of this repository.
+// The program is saved as main.go in an empty folder, and the commands of the page
+// are run there, as by a reader without a clone of this repository.
 func TestProgramOfTheReadme(t *testing.T) {
 	files := map[string]string{"main.go": read(t, root+"/examples/minimal/main.go")}
 	commands := script(t, "/README.md", "go run .")
-	// The import lines of the program are enough, so this command is not in that block.
+	// The opening screen has this command. The program's import lines are enough.
 	commands = strings.Replace(commands, "go mod tidy", "go get github.com/holdfast-go/session\ngo mod tidy", 1)
 	served(t, commands, files, func(base string) {
 		resp, err := http.Get(base + "/")

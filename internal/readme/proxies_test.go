@@ -22,7 +22,7 @@ func TestBehindAProxy(t *testing.T) {
 		session.WithTrustedProxies(netip.MustParsePrefix("10.0.0.0/8")), // addresses of proxies, not of clients
 		session.WithClientInfo())
 	require.NoError(t, err)
-	real, err := session.New(store, os.Getenv("SESSION_SECRET"),
+	byRealIP, err := session.New(store, os.Getenv("SESSION_SECRET"),
 		session.WithTrustedProxies(netip.MustParsePrefix("10.0.0.0/8")),
 		session.WithForwardedHeader("X-Real-Ip"),
 		session.WithClientInfo())
@@ -33,7 +33,7 @@ func TestBehindAProxy(t *testing.T) {
 	}{
 		{sessions, "10.1.2.3:4", "203.0.113.9"},
 		{sessions, "198.51.100.7:4", "198.51.100.7"},
-		{real, "10.1.2.3:4", "203.0.113.10"},
+		{byRealIP, "10.1.2.3:4", "203.0.113.10"},
 	} {
 		r := httptest.NewRequest(http.MethodPost, "http://example.com/", nil)
 		r.RemoteAddr = tc.peer

@@ -28,16 +28,16 @@ func TestMain(m *testing.M) { os.Exit(testserver.Main(m)) }
 
 const root = "../.."
 
-// pendingPages are pages that another change adds. Links to them are not followed
-// and their tables are not read while they are missing. Temporary.
+// pendingPages are added by another change. While they are missing, links to them
+// are not followed and their tables are not read. Temporary.
 var pendingPages = []string{
 	"docs/reference/options.md", "docs/reference/errors.md", "docs/reference/events-and-logs.md", "docs/reference/document.md",
 	"docs/reference/indexes.md", "docs/explanation/design.md", "docs/explanation/performance.md", "docs/explanation/reliability.md",
 	"docs/explanation/scaling.md", "docs/troubleshooting.md", "docs/how-to/write-a-store.md",
 }
 
-// isPending reports whether path, relative to the root, is a page that is missing
-// and pending.
+// isPending reports whether path, relative to the root, is a missing page of
+// pendingPages.
 func isPending(path string) bool {
 	_, err := os.Stat(filepath.Join(root, path))
 	return err != nil && slices.Contains(pendingPages, filepath.ToSlash(path))
@@ -82,7 +82,7 @@ func flat(text string) string {
 	return "\n" + strings.Join(lines, "\n") + "\n"
 }
 
-// tested returns the Go files of packages that have tests.
+// tested returns the Go files of packages with tests.
 func tested(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -137,8 +137,8 @@ func TestLengthOfTheReadme(t *testing.T) {
 	}
 }
 
-// runs lists the commands of the documentation, and where each is run: a file
-// and a text in it.
+// runs maps the commands of the documentation to the file of the test or script
+// for the command, and to a text in this file.
 var runs = map[string][2]string{
 	"go run -C examples/demo .":                               {".ci/run", "go run -C examples/demo . -check"},
 	"go run -C examples/demo . -check":                        {".ci/run", "go run -C examples/demo . -check"},
@@ -182,8 +182,8 @@ func TestCommandsAreRunSomewhere(t *testing.T) {
 	require.Equal(t, "go run -C examples/demo .\ngo test ./...\n", first[1])
 }
 
-// exported returns the exported names that a package declares, of functions
-// without receiver and of variables.
+// exported returns the exported names of a package, of functions without receiver
+// and of variables.
 func exported(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
@@ -284,7 +284,7 @@ var (
 	fences  = regexp.MustCompile("(?ms)^```.*?^```$")
 )
 
-// anchors returns the anchors that GitHub makes of the headings.
+// anchors returns the anchors of the headings on GitHub.
 func anchors(text string) (found []string) {
 	for _, m := range heading.FindAllStringSubmatch(fences.ReplaceAllString(text, ""), -1) {
 		kept := strings.Map(func(r rune) rune {
@@ -325,8 +325,8 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// Names of machines and people do not belong in documentation.
-func TestNothingOfTheMachineItWasMadeOn(t *testing.T) {
+// Paths of a certain machine do not belong in documentation.
+func TestPages_NoPathOfAMachine(t *testing.T) {
 	for _, page := range pages(t) {
 		text := read(t, page)
 		for _, path := range []string{"/work/", "/root/", "/home/", "/tmp/"} {
@@ -335,7 +335,7 @@ func TestNothingOfTheMachineItWasMadeOn(t *testing.T) {
 	}
 }
 
-// logMessages returns the messages that the package in dir logs.
+// logMessages returns the log messages of the package in dir.
 func logMessages(t *testing.T, dir string) (messages []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
