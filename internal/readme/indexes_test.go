@@ -1,6 +1,7 @@
 package readme_test
 
 import (
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,14 +15,6 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// indexesPage is docs/indexes.md while its new place is pending.
-func indexesPage() string {
-	if isPending("docs/reference/indexes.md") {
-		return root + "/docs/indexes.md"
-	}
-	return root + "/docs/reference/indexes.md"
-}
-
 // After the commands of the page on indexes, Open has nothing to change.
 func TestIndexesByHandAreThoseOfOpen(t *testing.T) {
 	srv := testserver.Get(t)
@@ -29,7 +22,7 @@ func TestIndexesByHandAreThoseOfOpen(t *testing.T) {
 	coll := testserver.Collection(t)
 
 	commands := regexp.MustCompile(`(?s)db\.http_sessions\.createIndex\((\{.*?\}), (\{.*?\})\)\n`).
-		FindAllStringSubmatch(strings.Join(blocks(read(t, indexesPage()), "js"), ""), -1)
+		FindAllStringSubmatch(strings.Join(blocks(read(t, filepath.Join(root, "docs/reference/indexes.md")), "js"), ""), -1)
 	require.Len(t, commands, 2)
 	for _, c := range commands {
 		var keys, index bson.D
@@ -57,7 +50,7 @@ func TestIndexesByHandAreThoseOfOpen(t *testing.T) {
 
 // The page's count of sessions leaves out the markers of revocations.
 func TestCountByHand_LeavesOutMarkers(t *testing.T) {
-	found := regexp.MustCompile(`countDocuments\((\{.*\})\)`).FindStringSubmatch(read(t, indexesPage()))
+	found := regexp.MustCompile(`countDocuments\((\{.*\})\)`).FindStringSubmatch(read(t, filepath.Join(root, "docs/reference/indexes.md")))
 	require.Len(t, found, 2)
 	now := time.Now().UTC().Format(`{"$date": "2006-01-02T15:04:05.000Z"}`)
 	var filter bson.D

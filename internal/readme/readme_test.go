@@ -28,21 +28,6 @@ func TestMain(m *testing.M) { os.Exit(testserver.Main(m)) }
 
 const root = "../.."
 
-// pendingPages are added by another change. While they are missing, links to them
-// are not followed and their tables are not read. Temporary.
-var pendingPages = []string{
-	"docs/reference/options.md", "docs/reference/errors.md", "docs/reference/events-and-logs.md", "docs/reference/document.md",
-	"docs/reference/indexes.md", "docs/explanation/design.md", "docs/explanation/performance.md", "docs/explanation/reliability.md",
-	"docs/explanation/scaling.md", "docs/troubleshooting.md", "docs/how-to/write-a-store.md",
-}
-
-// isPending reports whether path, relative to the root, is a missing page of
-// pendingPages.
-func isPending(path string) bool {
-	_, err := os.Stat(filepath.Join(root, path))
-	return err != nil && slices.Contains(pendingPages, filepath.ToSlash(path))
-}
-
 // pages returns the pages of the documentation.
 func pages(t *testing.T) []string {
 	t.Helper()
@@ -217,9 +202,6 @@ func exported(t *testing.T, dir string) (names []string) {
 // rows returns the cells of the rows of a section's table whose first cell is code.
 func rows(t *testing.T, page, section string) (cells [][]string) {
 	t.Helper()
-	if isPending(page) {
-		t.Skip(page + " is pending")
-	}
 	_, text, ok := strings.Cut(read(t, filepath.Join(root, page)), "\n## "+section+"\n")
 	require.True(t, ok, "%s has no section %q", page, section)
 	text, _, _ = strings.Cut(text, "\n## ")
@@ -313,9 +295,6 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			if path != "" {
 				target = filepath.Join(filepath.Dir(page), path)
 			}
-			if rel, err := filepath.Rel(root, target); err == nil && isPending(rel) {
-				continue
-			}
 			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: the link to %s is dead", page, link)
 			} else if anchor != "" && !slices.Contains(anchors(read(t, target)), anchor) {
@@ -382,9 +361,6 @@ func TestLogMessagesAndEventsAreInTheReference(t *testing.T) {
 	const page = "docs/reference/events-and-logs.md"
 	messages := slices.Concat(logMessages(t, "."), logMessages(t, "mongostore"))
 	require.Greater(t, len(messages), 5)
-	if isPending(page) {
-		t.Skip(page + " is pending")
-	}
 	text := strings.Join(strings.Fields(read(t, filepath.Join(root, page))), " ")
 	for _, message := range messages {
 		if !strings.Contains(text, message) {
