@@ -119,8 +119,12 @@ func guardNothing(t *trial) {
 		"one version of two":  {Versions: map[string]int64{"cart": rec.Values["cart"].Version, "theme": 1}},
 	} {
 		ch := t.change()
-		ch.If, ch.Unset = g, []string{"theme"}
+		ch.If = g
 		for _, ch.Replace = range []bool{false, true} {
+			ch.Unset = []string{"theme"}
+			if ch.Replace {
+				ch.Unset = nil
+			}
 			if err := t.store.Update(t.Context(), rec.ID, ch); !errors.Is(err, session.ErrConflict) {
 				t.Fatalf("Update with a guard that does not hold (%s): error %v, want ErrConflict", what, err)
 			}

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/holdfast-go/session"
 )
@@ -93,4 +95,20 @@ func listChanges(t *trial) {
 	t.listed(now.User, anonymous)
 	t.delete(anonymous.ID)
 	t.listed(now.User)
+}
+
+// listExpired covers stores that judge by their own clock. The store may remove
+// an expired record at any time, so Load after List tells whether it was there.
+func listExpired(t *trial) {
+	user := t.user()
+	for _, ago := range []time.Duration{0, time.Second, time.Minute, time.Hour} {
+		rec := t.record()
+		rec.User, rec.ExpiresAt, rec.Deadline = user, t.now.Add(-ago), t.now.Add(-ago)
+		t.insert(rec)
+		infos := t.list(user)
+		listed := slices.ContainsFunc(infos, func(info session.Info) bool { return info.ID == rec.ID })
+		if loaded, err := t.store.Load(t.Context(), rec.ID); err == nil && loaded != nil && !listed {
+			t.Fatalf("List lacks a record that expired %v ago and that Load returns", ago)
+		}
+	}
 }

@@ -1,10 +1,13 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/session"
@@ -124,33 +127,76 @@ func raceKeys(t *trial) {
 	t.stored(want, "concurrent Updates, all of which it must show")
 }
 
+// raceLoad reads a record while others change it. It reads often enough to find
+// a Load that is torn only if an Update falls between two reads of memory. Each
+// reader asks for an Update before it reads, so the writer is neither idle nor
+// far ahead.
 func raceLoad(t *trial) {
-	write := func() *session.Change {
-		v := t.value("same")
-		return &session.Change{Set: map[string]session.Value{"a": v, "b": v}, User: strconv.FormatInt(v.Version, 10)}
-	}
-	rec := t.record()
-	t.insert(rec)
-	t.update(rec.ID, write())
-	t.succeeded(atOnce(3, func(i int) error {
-		for range 4 * rounds {
-			if i == 0 {
-				if err := t.store.Update(t.Context(), rec.ID, write()); err != nil {
+	rec := t.inserted()
+	t.update(rec.ID, t.alike())
+	updates := make(chan struct{}, 2*readers)
+	var reading atomic.Int32
+	reading.Store(readers)
+	until := time.Now().Add(readTime)
+	ctx := yielding{t.Context()}
+	t.succeeded(atOnce(1+readers, func(i int) error {
+		if i == 0 {
+			for range updates {
+				if err := t.store.Update(ctx, rec.ID, t.alike()); err != nil {
 					return err
 				}
-				continue
 			}
-			got, err := t.store.Load(t.Context(), rec.ID)
-			if err != nil {
+			return nil
+		}
+		defer func() {
+			if reading.Add(-1) == 0 {
+				close(updates)
+			}
+		}()
+		for n := 0; n < minReads || n < maxReads && time.Now().Before(until); n++ {
+			select {
+			case updates <- struct{}{}:
+			default:
+			}
+			if err := t.loadAlike(ctx, rec.ID); err != nil {
 				return err
-			}
-			a, b := got.Values["a"].Version, got.Values["b"].Version
-			if a != b || got.User != strconv.FormatInt(a, 10) {
-				return fmt.Errorf("what one Update writes alike, Load gave as %d, %d and %s", a, b, got.User)
 			}
 		}
 		return nil
 	}))
+}
+
+// alike returns a Change that writes one number to several places.
+func (t *trial) alike() *session.Change {
+	v := t.value("same")
+	return &session.Change{Set: map[string]session.Value{"a": v, "b": v}, User: strconv.FormatInt(v.Version, 10)}
+}
+
+// loadAlike returns an error unless a record shows one Change of [trial.alike].
+func (t *trial) loadAlike(ctx context.Context, id session.ID) error {
+	got, err := t.store.Load(ctx, id)
+	if err != nil {
+		return err
+	}
+	a, b := got.Values["a"].Version, got.Values["b"].Version
+	if a != b || got.User != strconv.FormatInt(a, 10) {
+		return fmt.Errorf("one Update wrote one number to two keys and User, and Load returned %d, %d and %s", a, b, got.User)
+	}
+	return nil
+}
+
+// yielding lets other goroutines run whenever a store looks at its context. A
+// store in memory may have no other point at which it can be interrupted.
+type yielding struct{ context.Context }
+
+func (c yielding) Done() <-chan struct{} {
+	runtime.Gosched()
+	return c.Context.Done()
+}
+
+func (c yielding) Err() error {
+	runtime.Gosched()
+	return c.Context.Err()
 }
 
 // raceDelete deletes a record under the updates of requests still under way.

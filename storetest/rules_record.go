@@ -156,6 +156,26 @@ func deleteMissing(t *trial) {
 	t.delete(rec.ID)
 }
 
+// insertAfterDelete inserts a record with fewer fields and other keys than the
+// deleted one. A store that keeps values apart from their record may have left
+// some there.
+func insertAfterDelete(t *trial) {
+	rec := t.inserted()
+	t.delete(rec.ID)
+	for what, values := range map[string]map[string]session.Value{
+		"a record without values":     nil,
+		"a record with another value": {"other": t.value("1")},
+	} {
+		next := t.bare(values)
+		next.ID = rec.ID
+		t.insert(next)
+		t.stored(next, "Delete, and Insert of "+what)
+		t.listed(rec.User)
+		t.delete(rec.ID)
+	}
+	t.gone(rec.ID, "the last Delete")
+}
+
 // confirmed cannot make a store lose anything. It proves the rest: a store that
 // has not lost anything answers as Load does.
 func confirmed(t *trial) {
@@ -180,9 +200,58 @@ func confirmed(t *trial) {
 		}
 		t.stored(rec, "Confirm of "+what)
 	}
+
+	rec, ch := t.inserted(), t.change()
+	t.confirmedAs(store, rec, "Insert")
+	t.update(rec.ID, ch)
+	t.confirmedAs(store, changed(rec, ch), "Update")
+	t.delete(rec.ID)
+	if got, err := store.Confirm(t.Context(), rec.ID); got != nil || !errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("Confirm of a deleted record: %v, error %v, want ErrNotFound", got, err)
+	}
+}
+
+func (t *trial) confirmedAs(store session.Confirmer, want *session.Record, after string) {
+	t.Helper()
+	got, err := store.Confirm(t.Context(), want.ID)
+	if err != nil || got == nil {
+		t.Fatalf("Confirm after %s: %v, error %v", after, got, err)
+	}
+	if d := diff(got, want); d != "" {
+		t.Fatalf("Confirm after %s: %s", after, d)
+	}
+}
+
+func ownConfirmed(t *trial) {
+	store, ok := t.store.(session.Confirmer)
+	if !ok {
+		return
+	}
+	rec := t.inserted()
+	want := clone(rec)
+	for range 2 { // the second call may return the record that the first one has kept
+		got, err := store.Confirm(t.Context(), rec.ID)
+		if err != nil || got == nil {
+			t.Fatalf("Confirm: %v, error %v", got, err)
+		}
+		scribble(got)
+		t.confirmedAs(store, want, "a change of the record that Confirm had returned")
+		t.stored(want, "a change of the record that Confirm had returned")
+	}
+}
+
+// confirmCancelled: the Manager must not take an unanswered question for a
+// record that is not there.
+func confirmCancelled(t *trial) {
+	store, ok := t.store.(session.Confirmer)
+	if !ok {
+		return
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := store.Confirm(ctx, missing); err == nil || errors.Is(err, session.ErrNotFound) {
-		t.Fatalf("Confirm with a cancelled context: error %v, want one that says that the store was not asked", err)
+	for what, id := range map[string]session.ID{"a record": t.inserted().ID, "a missing record": t.id()} {
+		if rec, err := store.Confirm(ctx, id); rec != nil || !errors.Is(err, session.ErrUncertain) || errors.Is(err, session.ErrNotFound) {
+			t.Fatalf("Confirm of %s with a cancelled context: %v, error %v, want ErrUncertain", what, rec, err)
+		}
 	}
 }

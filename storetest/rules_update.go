@@ -89,6 +89,58 @@ func updateNothing(t *trial) {
 	t.stored(rec, "Update with nothing but a guard that holds")
 }
 
+// expectNothing covers stores that do not ask the database if there is nothing
+// to write.
+func expectNothing(t *trial) {
+	rec := t.inserted()
+	if err := t.store.Update(t.Context(), t.id(), &session.Change{}); !errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("Update of a missing record with a zero Change: error %v, want ErrNotFound", err)
+	}
+	for what, g := range map[string]session.Guard{
+		"another verifier":    {Verifier: randomBytes(32)},
+		"seen since":          {SeenBefore: rec.LastSeenAt},
+		"another version":     versions("cart", rec.Values["cart"].Version+1),
+		"a key that is there": versions("cart", 0),
+	} {
+		ch := &session.Change{If: g}
+		if err := t.store.Update(t.Context(), rec.ID, ch); !errors.Is(err, session.ErrConflict) {
+			t.Fatalf("Update with nothing but a guard that does not hold (%s): error %v, want ErrConflict", what, err)
+		}
+		if err := t.store.Update(t.Context(), t.id(), ch); !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrConflict) {
+			t.Fatalf("Update of a missing record with nothing but a guard (%s): error %v, want ErrNotFound or ErrConflict", what, err)
+		}
+	}
+	t.stored(rec, "Updates with nothing but guards that do not hold")
+}
+
+// updateEmpty covers stores that build a statement from a list of keys.
+func updateEmpty(t *trial) {
+	rec := t.inserted()
+	empty := func() *session.Change {
+		return &session.Change{
+			If:    session.Guard{Versions: map[string]int64{}},
+			Set:   map[string]session.Value{},
+			Unset: []string{},
+		}
+	}
+	t.update(rec.ID, empty())
+	t.stored(rec, "Update with empty maps and an empty slice")
+	for what, fill := range map[string]func(*session.Change){
+		"an empty Unset":         func(ch *session.Change) { ch.Set["new"] = t.value("1") },
+		"an empty Set":           func(ch *session.Change) { ch.Unset = []string{"theme"} },
+		"Replace and all others": func(ch *session.Change) { ch.Replace = true },
+	} {
+		rec = t.inserted()
+		ch := empty()
+		fill(ch)
+		t.update(rec.ID, ch)
+		t.stored(changed(rec, ch), "Update with "+what)
+	}
+	if err := t.store.Update(t.Context(), t.id(), empty()); !errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("Update of a missing record with an empty guard: error %v, want ErrNotFound", err)
+	}
+}
+
 // updateSame covers databases that count changed records and not found ones.
 // They count 0 here.
 func updateSame(t *trial) {

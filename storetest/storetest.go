@@ -18,16 +18,22 @@ package storetest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/holdfast-go/session"
 )
 
-// How much the concurrent cases do. Small enough for a store that takes one
-// write at a time, some milliseconds each.
+// The size of the concurrent rules. It suits a store that takes one write at a
+// time, some milliseconds each.
 const (
 	writers = 8  // goroutines that compete
-	rounds  = 5  // times that they do
-	deaths  = 15 // deletions under way with updates
+	rounds  = 5  // repetitions of a competition
+	deaths  = 15 // records that are deleted during Updates
+
+	readers  = 4 // goroutines that call Load during Updates
+	minReads = 20
+	maxReads = 2000                   // of each reader, if the store is fast
+	readTime = 300 * time.Millisecond // after which each reader makes only minReads
 )
 
 // Run runs each rule of the contract as a subtest named for it.
@@ -61,17 +67,22 @@ func contract() []rule {
 		{"times keep their millisecond, whatever their zone", times},
 		{"Insert of an existing ID is ErrConflict and leaves what is stored", insertTwice},
 		{"Confirm, if there is one, returns what Load returns", confirmed},
+		{"what Confirm returned is the caller's own", ownConfirmed},
+		{"Confirm with a cancelled context is ErrUncertain", confirmCancelled},
 		{"what Load returned is the caller's own", ownLoaded},
 		{"what Insert was given stays the caller's own", ownInserted},
 		{"what Update was given stays the caller's own", ownChange},
 		{"an expired record is there or ErrNotFound, a live one is there", expired},
 		{"Delete removes the record and no other", deleteOne},
 		{"Delete of a missing record is no error", deleteMissing},
+		{"Insert after Delete shows nothing of the deleted record", insertAfterDelete},
 
 		{"Update never creates a record", updateMissing},
 		{"Update applies every field of a Change", updateAll},
 		{"zero fields of a Change leave the record's as they are", updateEach},
 		{"a Change of nothing changes nothing and is no error", updateNothing},
+		{"a Change of nothing still needs the record and its guard", expectNothing},
+		{"empty maps and slices of a Change are like nil ones", updateEmpty},
 		{"an Update that finds what it writes already there is no error", updateSame},
 		{"a zero IdleTimeout in a Change removes the record's own", removeIdleTimeout},
 		{"Set writes its keys and leaves the others", setKeys},
@@ -100,6 +111,7 @@ func contract() []rule {
 		{"List takes a user's name exactly", listExactly},
 		{"List never shows a record without a user", listAnonymous},
 		{"List follows a change of user and a Delete", listChanges},
+		{"List has an expired record for as long as Load returns it", listExpired},
 
 		{"Insert keeps key names of any valid UTF-8 apart", insertNames},
 		{"Set keeps key names of any valid UTF-8 apart", setNames},

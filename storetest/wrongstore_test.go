@@ -617,3 +617,160 @@ func (s confirmsHalf) Confirm(ctx context.Context, id session.ID) (*session.Reco
 	}
 	return rec, err
 }
+
+// leavesValues keeps the values of a record apart from it, as two tables do.
+// Its Delete empties one of the tables only.
+type leavesValues struct {
+	session.Store
+	mu   sync.Mutex
+	left map[session.ID]map[string]session.Value
+}
+
+func (s *leavesValues) Insert(ctx context.Context, rec *session.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := *rec
+	c.Values = maps.Clone(s.left[rec.ID])
+	if c.Values == nil {
+		c.Values = map[string]session.Value{}
+	}
+	maps.Copy(c.Values, rec.Values)
+	return s.Store.Insert(ctx, &c)
+}
+
+func (s *leavesValues) Delete(ctx context.Context, id session.ID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if rec, err := s.Load(ctx, id); err == nil {
+		s.left[id] = rec.Values
+	}
+	return s.Store.Delete(ctx, id)
+}
+
+// tornLoad reads a record and then its values.
+type tornLoad struct {
+	session.Store
+	pause time.Duration // between the two, in milliseconds
+}
+
+func (s tornLoad) Load(ctx context.Context, id session.ID) (*session.Record, error) {
+	rec, err := s.Store.Load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if s.pause > 0 {
+		pause(s.pause)
+	}
+	if later, err := s.Store.Load(ctx, id); err == nil {
+		rec.Values = later.Values
+	}
+	return rec, nil
+}
+
+type listsLive struct{ session.Store }
+
+func (s listsLive) List(ctx context.Context, user string) ([]session.Info, error) {
+	infos, err := s.Store.List(ctx, user)
+	return slices.DeleteFunc(infos, func(info session.Info) bool {
+		return !info.ExpiresAt.IsZero() && info.ExpiresAt.Before(time.Now())
+	}), err
+}
+
+// skipsNothing does not ask the database if a Change has no effects.
+type skipsNothing struct{ session.Store }
+
+func (s skipsNothing) Update(ctx context.Context, id session.ID, ch *session.Change) error {
+	c := *ch
+	c.If = session.Guard{}
+	if reflect.ValueOf(c).IsZero() && ctx.Err() == nil {
+		return nil
+	}
+	return s.Store.Update(ctx, id, ch)
+}
+
+// emptyList builds statements with a list of keys, which must not be empty.
+type emptyList struct{ session.Store }
+
+func (s emptyList) Update(ctx context.Context, id session.ID, ch *session.Change) error {
+	if ch.Set != nil && len(ch.Set) == 0 || ch.Unset != nil && len(ch.Unset) == 0 {
+		return errors.New(`syntax error at or near ")"`)
+	}
+	return s.Store.Update(ctx, id, ch)
+}
+
+// emptyGuard takes a map for a guard although the map demands nothing.
+type emptyGuard struct{ session.Store }
+
+func (s emptyGuard) Update(ctx context.Context, id session.ID, ch *session.Change) error {
+	err := s.Store.Update(ctx, id, ch)
+	if errors.Is(err, session.ErrNotFound) && ch.If.Versions != nil {
+		return session.ErrConflict
+	}
+	return err
+}
+
+// confirmsOnce keeps the first record that it has confirmed.
+type confirmsOnce struct {
+	session.Store
+	mu   sync.Mutex
+	kept map[session.ID]*session.Record
+}
+
+func (s *confirmsOnce) Confirm(ctx context.Context, id session.ID) (*session.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if rec, ok := s.kept[id]; ok {
+		c := *rec
+		return &c, nil
+	}
+	rec, err := confirm(s.Store, ctx, id)
+	if err == nil {
+		s.kept[id] = rec
+	}
+	return rec, err
+}
+
+// confirmsShared returns one record to all callers until it changes.
+type confirmsShared struct {
+	session.Store
+	shared *sharesLoaded
+}
+
+func (s confirmsShared) Update(ctx context.Context, id session.ID, ch *session.Change) error {
+	return s.shared.Update(ctx, id, ch)
+}
+
+func (s confirmsShared) Delete(ctx context.Context, id session.ID) error {
+	return s.shared.Delete(ctx, id)
+}
+
+func (s confirmsShared) Confirm(ctx context.Context, id session.ID) (*session.Record, error) {
+	return confirm(s.shared, ctx, id)
+}
+
+// confirmsPlainly has no uncertain outcome, even if it did not ask.
+type confirmsPlainly struct{ session.Store }
+
+func (s confirmsPlainly) Confirm(ctx context.Context, id session.ID) (*session.Record, error) {
+	return s.Load(ctx, id)
+}
+
+// confirm is a Confirm that is right as long as the store is.
+func confirm(s session.Store, ctx context.Context, id session.ID) (*session.Record, error) {
+	rec, err := s.Load(ctx, id)
+	if err != nil && !errors.Is(err, session.ErrNotFound) {
+		return nil, errors.Join(session.ErrUncertain, err)
+	}
+	return rec, err
+}
+
+// renewsBoth writes Verifier and Salt of a Change together.
+type renewsBoth struct{ session.Store }
+
+func (s renewsBoth) Update(ctx context.Context, id session.ID, ch *session.Change) error {
+	c := *ch
+	if c.Verifier != nil && c.Salt == nil {
+		c.Salt = []byte{}
+	}
+	return s.Store.Update(ctx, id, &c)
+}
