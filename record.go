@@ -7,42 +7,98 @@ import (
 	"time"
 )
 
-// Info describes a session. It contains neither its values nor anything secret.
-// Times have a precision of one millisecond.
+// Info describes a session. It has neither values nor anything secret. Times
+// have millisecond precision.
 type Info struct {
-	ID          ID            // session ID, which never changes
-	User        string        // user who is signed in; empty if nobody is signed in
-	CreatedAt   time.Time     // time of creation
-	SignedInAt  time.Time     // time of the last sign-in; zero before the first one
-	LastSeenAt  time.Time     // time of the last recorded activity; see WithTouchInterval
-	ExpiresAt   time.Time     // end of the session without further activity
-	Deadline    time.Time     // end of the session in any case
-	IdleTimeout time.Duration // set by SetTimeouts; zero if the configured one applies
-	ClientIP    string        // IP address of the client; empty without WithClientInfo
-	UserAgent   string        // User-Agent of the client; empty without WithClientInfo
+	// ID identifies the session for its whole life. It is not a credential.
+	ID ID
+
+	// User is the user who is signed in. It is empty if the session is
+	// anonymous.
+	User string
+
+	// CreatedAt is the time when the session began.
+	CreatedAt time.Time
+
+	// SignedInAt is the time of the last sign-in. It is zero if nobody has
+	// signed in.
+	SignedInAt time.Time
+
+	// LastSeenAt is the time of the last recorded activity. Activity is recorded
+	// once per touch interval, see [WithTouchInterval].
+	LastSeenAt time.Time
+
+	// ExpiresAt is the time when the session ends without further activity. It
+	// is not after Deadline.
+	ExpiresAt time.Time
+
+	// Deadline is the time when the session ends in any case.
+	Deadline time.Time
+
+	// IdleTimeout is the session's own idle timeout, set by
+	// [Session.SetTimeouts]. It is zero if the configured one applies.
+	IdleTimeout time.Duration
+
+	// ClientIP is the client's address, if [WithClientInfo] is set. Otherwise it
+	// is empty.
+	ClientIP string
+
+	// UserAgent is the client's User-Agent header, if [WithClientInfo] is set.
+	// Otherwise it is empty.
+	UserAgent string
 }
 
-// Record is the stored form of a session. A store keeps every field. It does not
-// change fields of a newer version, which it does not know.
+// Record is the stored form of a session. Only a [Store] and the [Manager] use
+// it. A store keeps every field, and need not distinguish nil from empty except
+// in Verifier and in [Value.Data].
+//
+// Not every record is a session. The Manager also stores revocation markers,
+// which have neither a user nor a Verifier, and whose ID is a UUIDv8.
 type Record struct {
+	// Info is the part of the record that a list of sessions shows.
 	Info
-	Verifier  []byte           // SHA-256 of the token's secret; nil if no token fits
-	Salt      []byte           // salt of the last renewal; nil before the first one
-	RenewedAt time.Time        // time of the last renewal; zero before the first one
-	Values    map[string]Value // values by the names of their keys
+
+	// Verifier is the SHA-256 of the token's secret. If it is nil, no token
+	// opens the session.
+	Verifier []byte
+
+	// Salt is the salt from which the last renewal derived the token's secret.
+	// It is nil if the token was never renewed.
+	Salt []byte
+
+	// RenewedAt is the time of the token's last renewal. It is zero if the token
+	// was never renewed.
+	RenewedAt time.Time
+
+	// Values holds the session's values by key name. Names are valid UTF-8, not
+	// empty and without NUL.
+	Values map[string]Value
 }
 
 // Value is one encoded value of a session.
 type Value struct {
-	Data    []byte // encoded form; nil if the stored data is not a value
-	Version int64  // random positive number of this write, never used twice
+	// Data is the encoded value, any bytes. It may be empty, but the Manager
+	// never writes nil. A store returns nil for a value that it has found
+	// damaged.
+	Data []byte
+
+	// Version identifies this write of the value. It is a random positive number
+	// of up to 63 bits and is never used twice.
+	Version int64
 }
 
-// Guard contains the conditions of a [Change]. A zero field is no condition.
+// Guard holds the conditions of a [Change]. A zero field is no condition.
 type Guard struct {
-	Verifier   []byte           // the record has this Verifier
-	SeenBefore time.Time        // the record's LastSeenAt is earlier
-	Versions   map[string]int64 // each key has this version; 0 if the key is absent
+	// Verifier requires the record to have this verifier. It is nil or 32 bytes.
+	Verifier []byte
+
+	// SeenBefore requires the record's LastSeenAt to be earlier than this time,
+	// compared to the millisecond.
+	SeenBefore time.Time
+
+	// Versions requires each of its keys to have this version in the record.
+	// Version 0 requires the key to be absent. An empty map is no condition.
+	Versions map[string]int64
 }
 
 // IsZero reports whether g has no conditions.
@@ -50,8 +106,8 @@ func (g Guard) IsZero() bool {
 	return g.Verifier == nil && g.SeenBefore.IsZero() && len(g.Versions) == 0
 }
 
-// Holds reports whether r meets all conditions of g. It compares times
-// truncated to milliseconds.
+// Holds reports whether r meets all conditions of g. It is for stores on
+// databases without conditional updates. Times are compared to the millisecond.
 func (g Guard) Holds(r *Record) bool {
 	if g.Verifier != nil && !bytes.Equal(g.Verifier, r.Verifier) {
 		return false
@@ -68,38 +124,71 @@ func (g Guard) Holds(r *Record) bool {
 	return true
 }
 
-// Change describes an Update of a record. It applies only if its guard holds. A zero
-// field leaves the record's field unchanged.
+// Change is the argument of a store's Update. Except for If and Replace, a zero
+// field leaves the record's field unchanged. Empty maps and slices are like nil.
 type Change struct {
-	If Guard // conditions
+	// If holds the conditions under which the change is applied.
+	If Guard
 
-	Set     map[string]Value // values to write; no key is also in Unset
-	Unset   []string         // keys to remove; empty if Replace is true
-	Replace bool             // whether to remove all keys that are not in Set
+	// Set holds the values to write, by key name. No key is in both Set and
+	// Unset. Other keys keep their values unless Replace is true.
+	Set map[string]Value
 
-	User        string         // see Info.User
-	Verifier    []byte         // see Record.Verifier
-	Salt        []byte         // see Record.Salt
-	RenewedAt   time.Time      // see Record.RenewedAt
-	SignedInAt  time.Time      // see Info.SignedInAt
-	LastSeenAt  time.Time      // see Info.LastSeenAt
-	ExpiresAt   time.Time      // see Info.ExpiresAt
-	Deadline    time.Time      // see Info.Deadline
-	IdleTimeout *time.Duration // see Info.IdleTimeout; nil leaves it unchanged
-	ClientIP    string         // see Info.ClientIP
-	UserAgent   string         // see Info.UserAgent
+	// Unset lists the keys to remove. It may list keys that are absent.
+	Unset []string
+
+	// Replace removes all keys that are not in Set. If Replace is true, Unset is
+	// empty. Set may be empty too, and the record then has no values.
+	Replace bool
+
+	// User is the record's new user. No Change makes a session anonymous again.
+	User string
+
+	// Verifier is the record's new verifier. It may be set without Salt, and the
+	// record then keeps its salt.
+	Verifier []byte
+
+	// Salt is the record's new salt.
+	Salt []byte
+
+	// RenewedAt is the new time of the last renewal.
+	RenewedAt time.Time
+
+	// SignedInAt is the new time of the last sign-in.
+	SignedInAt time.Time
+
+	// LastSeenAt is the new time of the last activity.
+	LastSeenAt time.Time
+
+	// ExpiresAt is the new time when the session ends without activity. It may
+	// be earlier than the old one.
+	ExpiresAt time.Time
+
+	// Deadline is the new time when the session ends in any case.
+	Deadline time.Time
+
+	// IdleTimeout points to the session's own idle timeout. If it points to
+	// zero, the session has no longer one of its own. If it is nil, the record's
+	// is kept.
+	IdleTimeout *time.Duration
+
+	// ClientIP is the client's new address.
+	ClientIP string
+
+	// UserAgent is the client's new User-Agent header.
+	UserAgent string
 }
 
-// refresh makes ch write the description of a record.
+// refresh makes ch write the fields of info, except ID and CreatedAt.
 func (ch *Change) refresh(info Info) {
 	ch.User, ch.SignedInAt, ch.LastSeenAt = info.User, info.SignedInAt, info.LastSeenAt
 	ch.ExpiresAt, ch.Deadline, ch.IdleTimeout = info.ExpiresAt, info.Deadline, &info.IdleTimeout
 	ch.ClientIP, ch.UserAgent = info.ClientIP, info.UserAgent
 }
 
-// Apply changes r as a store's Update does if the guard holds. It does not
-// check the guard. It keeps the slices and values of ch rather than copies of
-// them.
+// Apply applies ch to r, as a store's Update must do if the guard holds. It is for
+// stores on databases without conditional updates. Apply does not check ch.If.
+// Afterwards r and ch share slices, so a store in memory must copy r.
 func (r *Record) Apply(ch *Change) {
 	if ch.Replace {
 		r.Values = nil
@@ -129,14 +218,15 @@ func (r *Record) Apply(ch *Change) {
 	}
 }
 
-// clone returns a copy of r for Apply, with a map of its own.
+// clone returns a copy of r that Apply can change without changing r. The copies
+// share the slices, which Apply only replaces.
 func (r *Record) clone() *Record {
 	c := *r
 	c.Values = maps.Clone(r.Values)
 	return &c
 }
 
-// put sets a value, or deletes it if its version is 0.
+// put sets a value. A Value without a version stands for an absent key.
 func (r *Record) put(name string, v Value) {
 	if v.Version == 0 {
 		delete(r.Values, name)
@@ -148,7 +238,7 @@ func (r *Record) put(name string, v Value) {
 	r.Values[name] = v
 }
 
-// valueOf returns the value of a key. r may be nil.
+// valueOf returns the value of a key. The record may be nil.
 func (r *Record) valueOf(name string) (v Value, ok bool) {
 	if r != nil {
 		v, ok = r.Values[name]
@@ -156,7 +246,7 @@ func (r *Record) valueOf(name string) (v Value, ok bool) {
 	return v, ok
 }
 
-// id returns the ID, or the zero ID if r is nil.
+// id returns the record's ID, or the zero ID if r is nil.
 func (r *Record) id() ID {
 	if r == nil {
 		return ID{}

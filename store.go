@@ -2,56 +2,101 @@ package session
 
 import "context"
 
-// Store stores records. It must be atomic per record and safe for concurrent
-// use. It needs no clock, because the [Manager] decides which sessions have
-// expired.
+// Store keeps the [Record] of each session. A program opens a Store and passes
+// it to [New]; only the [Manager] calls its methods. Package storetest checks an
+// implementation, and docs/how-to/write-a-store.md shows how to write one.
 //
-// An error means that the store failed, unless it wraps [ErrNotFound] or
-// [ErrConflict]. The Manager never treats it as a missing session. If a write
-// may have been applied although it returned an error, this error must wrap
-// [ErrUncertain]. The Manager then reads the record to determine the outcome.
+// # Concurrency
 //
-// The ctx of each method ends with the store timeout, but has no deadline. It
-// carries the values of the request's context. Package storetest tests an
-// implementation.
+// A Store is safe for concurrent use. Insert, Update and Delete are atomic. Load
+// returns a record as it was at one moment. A write whose method has returned
+// nil is durable, and later calls on all replicas of the program see it. So a
+// store reads from the primary of a replicated database.
+//
+// # Errors
+//
+// A store wraps these errors, and the Manager tests for them with [errors.Is]:
+//
+//   - [ErrNotFound] if the database has replied and there is no record.
+//   - [ErrConflict] if the record exists (Insert) or a guard does not hold
+//     (Update).
+//   - [ErrTooLarge] if the database refuses the record because of its size.
+//   - [ErrUncertain] if a write may have been applied although the method
+//     returns an error. For example, the reply to the write or to its commit
+//     was lost, or ctx ended while the store waited for the reply. A store
+//     returns another error only if the write was certainly not applied.
+//
+// With any error except ErrUncertain, nothing was stored. An error other than
+// ErrNotFound and ErrConflict means a failed store, and the Manager never treats
+// it as a missing session. After ErrUncertain the Manager reads the record to
+// find out whether the write was applied.
+//
+// A method returns when ctx ends. If ctx has ended before the call, the method
+// does nothing and returns an error other than ErrNotFound and ErrConflict. The
+// Manager's ctx ends after the store timeout. It has no deadline and does not
+// end with the request.
+//
+// # Ownership
+//
+// The caller owns every record and slice that a method returns. A store does not
+// change its arguments and does not keep them, or any slice or map in them,
+// after it has returned.
+//
+// # Time
+//
+// A store does not decide whether a session has expired. The Manager does, by
+// its own clock. The store or its database may remove a record some time after
+// the record's ExpiresAt. It should wait for 300 seconds by its own clock, which
+// may be ahead of the Manager's. Until then all methods treat an expired record
+// like any other. A record without ExpiresAt is kept.
+//
+// Times are kept to the millisecond. The time zone need not be kept.
+//
+// # Unknown fields
+//
+// Replicas of two versions of this package may use one database. If a stored
+// record has fields or values from a newer version, Update leaves them
+// unchanged.
 type Store interface {
-	// Load returns the record with an ID, which may have expired. The caller
-	// may change the record. If there is no record, the error wraps
-	// [ErrNotFound].
+	// Load returns the record with the ID id, or [ErrNotFound] if there is no
+	// such record. It may return an expired record.
 	Load(ctx context.Context, id ID) (*Record, error)
 
-	// Insert stores a new record. It returns [ErrConflict] if there is a
-	// record with the same ID.
+	// Insert stores a new record. If a record with the same ID exists, Insert
+	// leaves it unchanged and returns [ErrConflict].
 	Insert(ctx context.Context, rec *Record) error
 
-	// Update applies all of ch or nothing. It checks the conditions in ch.If
-	// and applies the change in one atomic step. It never creates a record.
+	// Update applies all of ch if every condition in ch.If holds, and otherwise
+	// nothing. Conditions and effects are one atomic step. Update never creates
+	// a record. For a missing record it returns [ErrNotFound] if ch.If is zero,
+	// and [ErrNotFound] or [ErrConflict] otherwise. It returns [ErrConflict] if
+	// a condition does not hold. A Change without effects is checked in the same
+	// way.
 	//
-	// If ch.If is zero and the record is missing, Update returns
-	// [ErrNotFound]. If a condition does not hold, it returns [ErrConflict].
-	// If ch.If is not zero and the record is missing, it returns one of the
-	// two.
-	//
-	// The store must not repeat an Update whose first attempt may have been
-	// applied, because another request may have changed the record since. It
-	// returns an error that wraps [ErrUncertain] instead.
+	// Update must not repeat a write that may have been applied, because another
+	// request may have changed the record since. It returns [ErrUncertain]
+	// instead.
 	Update(ctx context.Context, id ID, ch *Change) error
 
-	// Delete removes the record. It returns nil if the record is known to be
-	// gone, also if there was no such record. The store may repeat a Delete.
+	// Delete removes the record and all its values. It returns nil if there is
+	// no record. It returns nil only if the record is known to be gone. The
+	// store may repeat a Delete.
 	Delete(ctx context.Context, id ID) error
 
-	// List describes the sessions of a user in any order, including expired
-	// ones. It never includes a record without a user.
+	// List returns the Info of each session of user, in any order. It compares
+	// user byte by byte and includes expired sessions. A record
+	// without a user is in no list, so List of the empty user returns no
+	// sessions.
 	List(ctx context.Context, user string) ([]Info, error)
 }
 
-// Confirmer is implemented by a store whose Load may return a write that a
-// failover would undo. The Manager calls Confirm instead of Load to determine
-// the outcome of a write without a reply.
+// Confirmer is an optional interface of a [Store]. A store implements it if its
+// Load may return a write that a failover would undo. After [ErrUncertain] the
+// Manager then calls Confirm instead of Load.
 type Confirmer interface {
-	// Confirm is like Load, but the state it returns is as durable as an
-	// acknowledged write. It returns an error that wraps [ErrUncertain] if it
-	// cannot ensure this.
+	// Confirm is like Load, but the record's state, as returned, is as durable
+	// as after an acknowledged write. The same holds for [ErrNotFound]. If the
+	// store cannot be sure, for example because ctx has ended, Confirm returns
+	// [ErrUncertain].
 	Confirm(ctx context.Context, id ID) (*Record, error)
 }
