@@ -55,8 +55,7 @@ import "context"
 // # Unknown fields
 //
 // Replicas of two versions of this package may use one database. If a stored
-// record has fields or values from a newer version, Update leaves them
-// unchanged.
+// record has fields from a newer version, Update leaves them unchanged.
 type Store interface {
 	// Load returns the record with the ID id, or [ErrNotFound] if there is no
 	// such record. It may return an expired record.

@@ -2,10 +2,10 @@ package storetest
 
 import "github.com/holdfast-go/session"
 
-// TB is what a trial fails.
+// TB is the interface through which a trial fails.
 type TB = tb
 
-// Rules returns the rules in words.
+// Rules returns the names of all rules.
 func Rules() []string {
 	var rules []string
 	for _, c := range contract() {
@@ -14,7 +14,7 @@ func Rules() []string {
 	return rules
 }
 
-// Prove proves one rule of s, and fails t.
+// Prove tests one rule of s, and fails t if s breaks it.
 func Prove(t TB, rule string, s session.Store) {
 	for _, c := range contract() {
 		if c.rule == rule {
@@ -23,7 +23,7 @@ func Prove(t TB, rule string, s session.Store) {
 	}
 }
 
-// Full returns a record and a change that trials use.
+// Full returns a record and a Change of a trial.
 func Full(t TB, s session.Store) (*session.Record, *session.Change) {
 	trial := newTrial(t, "", s)
 	return trial.record(), trial.change()

@@ -16,10 +16,10 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// id returns a new ID and deletes what it names when the trial ends: on a
-// store that scans, leftovers would slow down all that follows.
+// id returns a new ID. It deletes the record with this ID when the trial ends,
+// because records left behind would slow down a store that scans.
 func (t *trial) id() session.ID {
-	id := session.ID(randomBytes(16)) // to be a UUIDv7, as the Manager's are
+	id := session.ID(randomBytes(16)) // becomes a UUIDv7 like the Manager's
 	ms := time.Now().UnixMilli()
 	binary.BigEndian.PutUint16(id[:2], uint16(ms>>32))
 	binary.BigEndian.PutUint32(id[2:6], uint32(ms))
@@ -29,16 +29,16 @@ func (t *trial) id() session.ID {
 	return id
 }
 
-// user returns a name that no other trial uses, in letters of both cases.
+// user returns a random name with letters of both cases.
 func (t *trial) user() string { return "Ann-" + hex.EncodeToString(randomBytes(8)) }
 
-// value returns a value with a version of its own. It is below 2^53, as only
-// one rule is about larger ones.
+// value returns a value with a random version below 2^53. One rule tests larger
+// versions, and only that rule fails if a store keeps them as floating point.
 func (t *trial) value(text string) session.Value {
 	return session.Value{Data: []byte(text), Version: 1 + int64(binary.BigEndian.Uint64(randomBytes(8))>>12)}
 }
 
-// record returns a record with no field zero.
+// record returns a record without zero fields.
 func (t *trial) record() *session.Record {
 	return &session.Record{
 		Info: session.Info{
@@ -60,13 +60,13 @@ func (t *trial) record() *session.Record {
 	}
 }
 
-// bare returns a record with an ID, a time when it expires, and values.
+// bare returns a record with only ID, ExpiresAt and values.
 func (t *trial) bare(values map[string]session.Value) *session.Record {
 	return &session.Record{Info: session.Info{ID: t.id(), ExpiresAt: t.now.Add(24 * time.Hour)}, Values: values}
 }
 
-// change returns a Change of [trial.record] with no field zero but If, Unset
-// and Replace, and every field other than the record's.
+// change returns a Change without zero fields, except If, Unset and Replace.
+// Each field differs from the field of [trial.record].
 func (t *trial) change() *session.Change {
 	idle := 7 * time.Hour
 	return &session.Change{
@@ -85,8 +85,10 @@ func (t *trial) change() *session.Change {
 	}
 }
 
-// changed returns what ch makes of rec: the contract of Update once more, as
-// a test may write it. Fields of the two that bear one name are one thing.
+// changed returns a copy of rec with ch applied. It does not use
+// [session.Record.Apply], because stores may use that and the suite would then
+// test it against itself. Fields of Record and Change with the same name
+// correspond.
 func changed(rec *session.Record, ch *session.Change) *session.Record {
 	c := clone(rec)
 	if ch.Replace {
@@ -106,7 +108,7 @@ func changed(rec *session.Record, ch *session.Change) *session.Record {
 	return clone(c)
 }
 
-// clone shares nothing with rec.
+// clone returns a copy of rec that shares no memory with it.
 func clone(rec *session.Record) *session.Record {
 	c := *rec
 	c.Verifier = bytes.Clone(rec.Verifier)
@@ -118,8 +120,8 @@ func clone(rec *session.Record) *session.Record {
 	return &c
 }
 
-// diff says where got differs from want, and nothing where it does not. It
-// goes through the fields by itself, so that none is forgotten.
+// diff describes the differences between got and want, and is empty if there are
+// no differences. It uses reflection so that it includes fields added later.
 func diff(got, want *session.Record) string {
 	return strings.Join(diffFields(reflect.ValueOf(*got), reflect.ValueOf(*want)), "; ")
 }
@@ -128,16 +130,16 @@ func diffInfo(got, want session.Info) string {
 	return strings.Join(diffFields(reflect.ValueOf(got), reflect.ValueOf(want)), "; ")
 }
 
-func diffFields(got, want reflect.Value) (faults []string) {
+func diffFields(got, want reflect.Value) (diffs []string) {
 	for i := range want.NumField() {
 		name, g := want.Type().Field(i).Name, got.Field(i).Interface()
 		same, format := false, "%s is %v, want %v"
 		switch w := want.Field(i).Interface().(type) {
 		case session.Info:
-			faults = append(faults, diffFields(got.Field(i), want.Field(i))...)
+			diffs = append(diffs, diffFields(got.Field(i), want.Field(i))...)
 			continue
 		case map[string]session.Value:
-			faults = append(faults, diffValues(g.(map[string]session.Value), w)...)
+			diffs = append(diffs, diffValues(g.(map[string]session.Value), w)...)
 			continue
 		case time.Time:
 			same = w.Equal(g.(time.Time))
@@ -149,33 +151,33 @@ func diffFields(got, want reflect.Value) (faults []string) {
 			same = w == g
 		}
 		if !same {
-			faults = append(faults, fmt.Sprintf(format, name, g, want.Field(i)))
+			diffs = append(diffs, fmt.Sprintf(format, name, g, want.Field(i)))
 		}
 	}
-	return faults
+	return diffs
 }
 
-func diffValues(got, want map[string]session.Value) (faults []string) {
+func diffValues(got, want map[string]session.Value) (diffs []string) {
 	for key, w := range want {
 		g, ok := got[key]
 		switch {
 		case !ok:
-			faults = append(faults, fmt.Sprintf("key %.40q is missing", key))
+			diffs = append(diffs, fmt.Sprintf("key %.40q is missing", key))
 		case !bytes.Equal(g.Data, w.Data):
-			faults = append(faults, fmt.Sprintf("key %.40q has the value %.40q, want %.40q", key, g.Data, w.Data))
+			diffs = append(diffs, fmt.Sprintf("key %.40q has the value %.40q, want %.40q", key, g.Data, w.Data))
 		case g.Data == nil && w.Data != nil:
-			faults = append(faults, fmt.Sprintf("key %.40q has the value nil, want an empty one", key))
+			diffs = append(diffs, fmt.Sprintf("key %.40q has the value nil, want an empty one", key))
 		case g.Version != w.Version:
-			faults = append(faults, fmt.Sprintf("key %.40q has version %d, want %d", key, g.Version, w.Version))
+			diffs = append(diffs, fmt.Sprintf("key %.40q has version %d, want %d", key, g.Version, w.Version))
 		}
 	}
 	for key := range got {
 		if _, ok := want[key]; !ok {
-			faults = append(faults, fmt.Sprintf("key %.40q is there and must not be", key))
+			diffs = append(diffs, fmt.Sprintf("key %.40q exists but should not", key))
 		}
 	}
-	slices.Sort(faults) // a map's order would vary the message
-	return faults
+	slices.Sort(diffs) // the order of a map varies
+	return diffs
 }
 
 func randomBytes(n int) []byte {

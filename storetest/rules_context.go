@@ -7,8 +7,9 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// cancelled also demands that the error is of the third kind: a request that
-// went away has not learnt that its session is gone, or changed.
+// cancelled requires an error other than ErrNotFound and ErrConflict. The store
+// has not asked the database, so it does not know whether the session exists or
+// has changed.
 func cancelled(t *trial) {
 	rec, fresh := t.inserted(), t.record()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -31,7 +32,7 @@ func cancelled(t *trial) {
 		"Delete":                     t.store.Delete(ctx, rec.ID),
 	} {
 		if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrConflict) {
-			t.Fatalf("%s with a cancelled context: error %v, want one that says that the store was not asked", op, err)
+			t.Fatalf("%s with a cancelled context: error %v, want an error other than ErrNotFound and ErrConflict", op, err)
 		}
 	}
 	t.stored(rec, "calls with a cancelled context")

@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// names returns key names that stores are known to confuse, and random ones
-// of the characters that escapes are made of, the same in each run.
+// names returns key names known to be confused by stores, and random names of
+// characters used in escapes. They are the same in each run.
 func names() []string {
 	long := strings.Repeat("k", 1024)
 	list := []string{
@@ -39,7 +39,7 @@ func names() []string {
 	return slices.Compact(list)
 }
 
-// named returns a value for each name, all different.
+// named returns a different value for each name.
 func (t *trial) named(names []string) map[string]session.Value {
 	values := map[string]session.Value{}
 	for i, name := range names {
@@ -62,14 +62,14 @@ func setNames(t *trial) {
 	t.stored(rec, "Set")
 	rec.Values = t.named(names())
 	t.update(rec.ID, &session.Change{Set: rec.Values})
-	t.stored(rec, "Set over what was there")
+	t.stored(rec, "Set over existing values")
 	rec.Values = t.named(names())
 	t.update(rec.ID, &session.Change{Set: rec.Values, Replace: true})
 	t.stored(rec, "Set with Replace")
 }
 
-// unsetNames removes every other name from a record that has them all, then
-// the rest, so that one that takes another's place is seen.
+// unsetNames removes every second name from a record with all names, and then the
+// rest. If the store confuses two names, it removes too many or too few.
 func unsetNames(t *trial) {
 	rec := t.bare(t.named(names()))
 	t.insert(rec)
@@ -88,9 +88,9 @@ func unsetNames(t *trial) {
 	}
 }
 
-// guardNames stores the names whose index has a bit set, for one bit after
-// the other: of any two names that are taken for one, one is there and the
-// other is not, in some of these records.
+// guardNames stores a record for each bit of an index, with the names whose index
+// has that bit set. If the store confuses two names, some of these records have
+// one of them without the other.
 func guardNames(t *trial) {
 	names := names()
 	for bit := 1; bit < len(names); bit <<= 1 {
@@ -113,7 +113,7 @@ func guardNames(t *trial) {
 	t.insert(rec)
 	for name, v := range rec.Values {
 		t.refused(rec.ID, versions(name, v.Version+1), fmt.Sprintf("another version of %.40q", name))
-		t.refused(rec.ID, versions(name, 0), fmt.Sprintf("0 of %.40q, which is there", name))
+		t.refused(rec.ID, versions(name, 0), fmt.Sprintf("0 of %.40q, which exists", name))
 	}
 }
 
@@ -154,12 +154,12 @@ func valueVersions(t *trial) {
 	id := t.bothWays(values)
 	for key, v := range values {
 		t.holds(id, versions(key, v.Version), fmt.Sprintf("version %d", v.Version))
-		t.refused(id, versions(key, v.Version^1), fmt.Sprintf("version %d and not %d", v.Version^1, v.Version))
+		t.refused(id, versions(key, v.Version^1), fmt.Sprintf("version %d instead of %d", v.Version^1, v.Version))
 	}
 }
 
-// bothWays stores values by Insert, and again by Update, whose record it
-// names.
+// bothWays stores values by Insert in one record and by Update in another. It
+// returns the ID of the second one.
 func (t *trial) bothWays(values map[string]session.Value) session.ID {
 	t.Helper()
 	rec := t.bare(values)

@@ -15,20 +15,20 @@ func guardVerifier(t *trial) {
 	last[31] ^= 1
 	for what, verifier := range map[string][]byte{
 		"another verifier":              randomBytes(32),
-		"a verifier that ends amiss":    last,
-		"the beginning of the record's": rec.Verifier[:31],
-		"the record's and a byte":       append(slices.Clone(rec.Verifier), 0),
+		"a verifier with another end":   last,
+		"the verifier's first 31 bytes": rec.Verifier[:31],
+		"the verifier and a byte":       append(slices.Clone(rec.Verifier), 0),
 	} {
 		t.refused(rec.ID, session.Guard{Verifier: verifier}, what)
 	}
 	next := randomBytes(32)
 	t.update(rec.ID, &session.Change{Verifier: next})
-	t.refused(rec.ID, session.Guard{Verifier: rec.Verifier}, "the verifier before")
+	t.refused(rec.ID, session.Guard{Verifier: rec.Verifier}, "the previous verifier")
 	t.holds(rec.ID, session.Guard{Verifier: next}, "the verifier that an Update wrote")
 
 	none := t.bare(nil)
 	t.insert(none)
-	t.refused(none.ID, session.Guard{Verifier: next}, "a verifier, of a record without one")
+	t.refused(none.ID, session.Guard{Verifier: next}, "a verifier, for a record without a verifier")
 }
 
 func guardSeenBefore(t *trial) {
@@ -64,19 +64,19 @@ func guardVersions(t *trial) {
 
 	next := t.value("same text")
 	t.update(rec.ID, &session.Change{Set: map[string]session.Value{"cart": next}})
-	t.refused(rec.ID, versions("cart", cart), "the version before")
+	t.refused(rec.ID, versions("cart", cart), "the previous version")
 	t.holds(rec.ID, versions("cart", next.Version), "the version that an Update wrote")
 	t.update(rec.ID, &session.Change{Unset: []string{"cart"}})
-	t.refused(rec.ID, versions("cart", next.Version), "the version of a key that is gone")
+	t.refused(rec.ID, versions("cart", next.Version), "the version of a removed key")
 }
 
 func guardAbsent(t *trial) {
 	rec := t.inserted()
 	t.holds(rec.ID, versions("absent", 0), "0 of an absent key")
-	t.refused(rec.ID, versions("cart", 0), "0 of a key that is there")
-	t.refused(rec.ID, session.Guard{Versions: map[string]int64{"absent": 0, "cart": 0}}, "0 of an absent key and of one that is there")
+	t.refused(rec.ID, versions("cart", 0), "0 of an existing key")
+	t.refused(rec.ID, session.Guard{Versions: map[string]int64{"absent": 0, "cart": 0}}, "0 of an absent key and of an existing one")
 	t.update(rec.ID, &session.Change{Unset: []string{"cart"}})
-	t.holds(rec.ID, versions("cart", 0), "0 of a key that is gone")
+	t.holds(rec.ID, versions("cart", 0), "0 of a removed key")
 
 	empty := t.bare(nil)
 	t.insert(empty)
@@ -95,13 +95,13 @@ func guardAll(t *trial) {
 			Versions:   map[string]int64{"cart": cart, "absent": 0},
 		}
 	}
-	t.holds(rec.ID, all(), "all of them")
+	t.holds(rec.ID, all(), "all guards")
 	for what, spoil := range map[string]func(*session.Guard){
-		"all but Verifier":              func(g *session.Guard) { g.Verifier = randomBytes(32) },
-		"all but SeenBefore":            func(g *session.Guard) { g.SeenBefore = rec.LastSeenAt },
-		"all but a version":             func(g *session.Guard) { g.Versions["cart"]++ },
-		"all but a key that is absent":  func(g *session.Guard) { g.Versions["theme"] = 0 },
-		"all but a key that is present": func(g *session.Guard) { g.Versions["absent"] = cart },
+		"all except Verifier":        func(g *session.Guard) { g.Verifier = randomBytes(32) },
+		"all except SeenBefore":      func(g *session.Guard) { g.SeenBefore = rec.LastSeenAt },
+		"all except a version":       func(g *session.Guard) { g.Versions["cart"]++ },
+		"all except an absent key":   func(g *session.Guard) { g.Versions["theme"] = 0 },
+		"all except an existing key": func(g *session.Guard) { g.Versions["absent"] = cart },
 	} {
 		g := all()
 		spoil(&g)
@@ -112,11 +112,11 @@ func guardAll(t *trial) {
 func guardNothing(t *trial) {
 	rec := t.inserted()
 	for what, g := range map[string]session.Guard{
-		"another verifier":    {Verifier: randomBytes(32)},
-		"seen since":          {SeenBefore: rec.LastSeenAt},
-		"another version":     versions("cart", 1),
-		"a key that is there": versions("cart", 0),
-		"one version of two":  {Versions: map[string]int64{"cart": rec.Values["cart"].Version, "theme": 1}},
+		"another verifier":   {Verifier: randomBytes(32)},
+		"seen later":         {SeenBefore: rec.LastSeenAt},
+		"another version":    versions("cart", 1),
+		"an existing key":    versions("cart", 0),
+		"one version of two": {Versions: map[string]int64{"cart": rec.Values["cart"].Version, "theme": 1}},
 	} {
 		ch := t.change()
 		ch.If = g
@@ -128,7 +128,7 @@ func guardNothing(t *trial) {
 			if err := t.store.Update(t.Context(), rec.ID, ch); !errors.Is(err, session.ErrConflict) {
 				t.Fatalf("Update with a guard that does not hold (%s): error %v, want ErrConflict", what, err)
 			}
-			t.stored(rec, "an Update whose guard did not hold ("+what+")")
+			t.stored(rec, "an Update with a guard that does not hold ("+what+")")
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// listed fails unless List gives exactly the sessions want, in any order.
+// listed fails unless List returns exactly the sessions want, in any order.
 func (t *trial) listed(user string, want ...*session.Record) {
 	t.Helper()
 	left := map[session.ID]session.Info{}
@@ -18,7 +18,7 @@ func (t *trial) listed(user string, want ...*session.Record) {
 	for _, info := range t.list(user) {
 		w, ok := left[info.ID]
 		if !ok {
-			t.Fatalf("List(%q) has a session too many, or twice: %v of user %q", user, info.ID, info.User)
+			t.Fatalf("List(%q) returned an unexpected or duplicate session %v of user %q", user, info.ID, info.User)
 		}
 		if d := diffInfo(info, w); d != "" {
 			t.Fatalf("List(%q): %s", user, d)
@@ -26,7 +26,7 @@ func (t *trial) listed(user string, want ...*session.Record) {
 		delete(left, info.ID)
 	}
 	if len(left) > 0 {
-		t.Fatalf("List(%q) lacks %d of %d sessions", user, len(left), len(want))
+		t.Fatalf("List(%q) did not return %d of %d sessions", user, len(left), len(want))
 	}
 }
 
@@ -64,8 +64,8 @@ func listExactly(t *trial) {
 	t.listed("*" + user)
 }
 
-// listAnonymous: a revocation of "" would otherwise end every anonymous
-// session, and take the Manager's own records with it.
+// listAnonymous matters because a revocation of the user "" would otherwise end
+// all anonymous sessions, and delete the Manager's revocation markers.
 func listAnonymous(t *trial) {
 	rec := t.bare(map[string]session.Value{"cart": t.value("[]")})
 	t.insert(rec)
@@ -73,7 +73,7 @@ func listAnonymous(t *trial) {
 	for _, user := range []string{"", t.user()} {
 		for _, info := range t.list(user) {
 			if info.ID == rec.ID {
-				t.Fatalf("List(%q) has a record without a user", user)
+				t.Fatalf("List(%q) returned a record without a user", user)
 			}
 		}
 	}
@@ -97,8 +97,9 @@ func listChanges(t *trial) {
 	t.listed(now.User)
 }
 
-// listExpired covers stores that judge by their own clock. The store may remove
-// an expired record at any time, so Load after List tells whether it was there.
+// listExpired covers stores whose List checks ExpiresAt by the store's clock. A
+// store may remove an expired record at any time. If Load after List still
+// returns it, List must have returned it too.
 func listExpired(t *trial) {
 	user := t.user()
 	for _, ago := range []time.Duration{0, time.Second, time.Minute, time.Hour} {
@@ -108,7 +109,7 @@ func listExpired(t *trial) {
 		infos := t.list(user)
 		listed := slices.ContainsFunc(infos, func(info session.Info) bool { return info.ID == rec.ID })
 		if loaded, err := t.store.Load(t.Context(), rec.ID); err == nil && loaded != nil && !listed {
-			t.Fatalf("List lacks a record that expired %v ago and that Load returns", ago)
+			t.Fatalf("List did not return a record that expired %v ago, but Load did", ago)
 		}
 	}
 }

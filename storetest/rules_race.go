@@ -22,7 +22,7 @@ func raceInsert(t *trial) {
 			recs[i].ID = id
 		}
 		errs := atOnce(writers, func(i int) error { return t.store.Insert(t.Context(), recs[i]) })
-		t.stored(recs[t.winner(errs)], "concurrent Inserts, whose winner it must be")
+		t.stored(recs[t.winner(errs)], "concurrent Inserts, of which one succeeded")
 	}
 }
 
@@ -42,15 +42,16 @@ func raceVerifier(t *trial) {
 	t.race(func(rec *session.Record) session.Guard { return session.Guard{Verifier: rec.Verifier} })
 }
 
-// raceSeenBefore: thirty requests of one page must write one touch.
+// raceSeenBefore matters because thirty requests of one page should write one
+// touch.
 func raceSeenBefore(t *trial) {
 	t.race(func(rec *session.Record) session.Guard {
 		return session.Guard{SeenBefore: rec.LastSeenAt.Add(time.Second)}
 	})
 }
 
-// race has many writers change one record at once, all under the guard that
-// it holds now and that no change of theirs leaves true.
+// race lets many goroutines change one record at once. The guard holds for the
+// record now, and does not hold after any of the changes.
 func (t *trial) race(guard func(*session.Record) session.Guard) {
 	rec := t.inserted()
 	for round := range rounds {
@@ -63,7 +64,7 @@ func (t *trial) race(guard func(*session.Record) session.Guard) {
 		}
 		errs := atOnce(writers, func(i int) error { return t.store.Update(t.Context(), rec.ID, changes[i]) })
 		rec = changed(rec, changes[t.winner(errs)])
-		t.stored(rec, "concurrent Updates, whose winner's it must be")
+		t.stored(rec, "concurrent Updates, of which one succeeded")
 	}
 }
 
@@ -84,7 +85,8 @@ func raceCounter(t *trial) {
 	}
 }
 
-// increment gives up when it lost more often than others can have won.
+// increment returns an error after more conflicts than other goroutines can have
+// caused.
 func (t *trial) increment(id session.ID) error {
 	for range writers * rounds {
 		rec, err := t.store.Load(t.Context(), id)
@@ -100,7 +102,7 @@ func (t *trial) increment(id session.ID) error {
 			return err
 		}
 	}
-	return errors.New("an Update was ErrConflict although nothing else had changed the key")
+	return errors.New("an Update returned ErrConflict although nothing had changed the key")
 }
 
 func raceKeys(t *trial) {
@@ -124,13 +126,12 @@ func raceKeys(t *trial) {
 	for _, ch := range changes {
 		want = changed(want, ch)
 	}
-	t.stored(want, "concurrent Updates, all of which it must show")
+	t.stored(want, "concurrent Updates, all of which succeeded")
 }
 
-// raceLoad reads a record while others change it. It reads often enough to find
-// a Load that is torn only if an Update falls between two reads of memory. Each
-// reader asks for an Update before it reads, so the writer is neither idle nor
-// far ahead.
+// raceLoad reads a record during Updates. It reads often enough to find a Load
+// made of two reads of memory, if an Update can come between them. Each reader
+// asks for an Update before it reads, so the writer keeps pace with the readers.
 func raceLoad(t *trial) {
 	rec := t.inserted()
 	t.update(rec.ID, t.alike())
@@ -166,13 +167,13 @@ func raceLoad(t *trial) {
 	}))
 }
 
-// alike returns a Change that writes one number to several places.
+// alike returns a Change with the same new number in several places.
 func (t *trial) alike() *session.Change {
 	v := t.value("same")
 	return &session.Change{Set: map[string]session.Value{"a": v, "b": v}, User: strconv.FormatInt(v.Version, 10)}
 }
 
-// loadAlike returns an error unless a record shows one Change of [trial.alike].
+// loadAlike returns an error if a record mixes two Changes of [trial.alike].
 func (t *trial) loadAlike(ctx context.Context, id session.ID) error {
 	got, err := t.store.Load(ctx, id)
 	if err != nil {
@@ -185,8 +186,8 @@ func (t *trial) loadAlike(ctx context.Context, id session.ID) error {
 	return nil
 }
 
-// yielding lets other goroutines run whenever a store looks at its context. A
-// store in memory may have no other point at which it can be interrupted.
+// yielding lets other goroutines run each time a store checks its context. A store
+// in memory may not have another point of interruption.
 type yielding struct{ context.Context }
 
 func (c yielding) Done() <-chan struct{} {
@@ -199,7 +200,7 @@ func (c yielding) Err() error {
 	return c.Context.Err()
 }
 
-// raceDelete deletes a record under the updates of requests still under way.
+// raceDelete deletes a record during Updates.
 func raceDelete(t *trial) {
 	for range deaths {
 		rec := t.inserted()
@@ -224,7 +225,7 @@ func raceDelete(t *trial) {
 			return err
 		})
 		t.succeeded(errs)
-		t.gone(rec.ID, "a Delete under Updates")
+		t.gone(rec.ID, "Delete during Updates")
 	}
 }
 
@@ -239,12 +240,12 @@ func raceMixed(t *trial) {
 	errs := atOnce(writers, func(i int) error { return t.life(recs[i], changes[i], shared.ID) })
 	t.succeeded(errs)
 	if infos := t.list(user); len(infos) != 0 {
-		t.Fatalf("after Delete of all, List has %d", len(infos))
+		t.Fatalf("List returned %d sessions after all were deleted", len(infos))
 	}
 }
 
-// life inserts a record, changes, lists and deletes it, beside others that do
-// the same and look at one that all share.
+// life inserts, changes, lists and deletes a record, and changes a record shared
+// with other goroutines.
 func (t *trial) life(rec *session.Record, ch *session.Change, shared session.ID) error {
 	ctx := t.Context()
 	if err := t.store.Insert(ctx, rec); err != nil {
@@ -271,7 +272,7 @@ func (t *trial) life(rec *session.Record, ch *session.Change, shared session.ID)
 		return fmt.Errorf("at List: %w", err)
 	}
 	if !slices.ContainsFunc(infos, func(info session.Info) bool { return info.ID == rec.ID }) {
-		return fmt.Errorf("a session that was there before is not among the %d that List gave", len(infos))
+		return fmt.Errorf("a session that existed before List is not among the %d that it returned", len(infos))
 	}
 	return t.store.Delete(ctx, rec.ID)
 }

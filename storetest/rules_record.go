@@ -26,16 +26,16 @@ func loadInserted(t *trial) {
 func zeroFields(t *trial) {
 	rec := &session.Record{Info: session.Info{ID: t.id()}}
 	t.insert(rec)
-	t.stored(rec, "Insert of a record with nothing but an ID")
+	t.stored(rec, "Insert of a record with only an ID")
 	if got := t.load(rec.ID); got.Verifier != nil {
-		t.Fatalf("a verifier that was never given is %v, want nil", got.Verifier)
+		t.Fatalf("Load of a record without a verifier returned Verifier %v, want nil", got.Verifier)
 	}
 	rec = t.bare(map[string]session.Value{})
 	t.insert(rec)
 	t.stored(rec, "Insert with an empty map of values")
 }
 
-// times gives each time its own millisecond and zone, by both ways in.
+// times stores a different millisecond in each time, by Insert and by Update.
 func times(t *trial) {
 	zone := time.FixedZone("", -(3*60+30)*60)
 	rec, ch := t.record(), &session.Change{}
@@ -54,7 +54,7 @@ func times(t *trial) {
 	rec.LastSeenAt = rec.LastSeenAt.Add(time.Millisecond - 1)
 	t.insert(rec)
 	if off := t.load(rec.ID).LastSeenAt.Sub(rec.LastSeenAt).Abs(); off >= time.Millisecond {
-		t.Fatalf("a time within a millisecond came back %v off, want less than 1ms", off)
+		t.Fatalf("Load returned a time that differs by %v, want less than 1ms", off)
 	}
 }
 
@@ -71,9 +71,9 @@ func insertTwice(t *trial) {
 func ownLoaded(t *trial) {
 	rec := t.inserted()
 	want := clone(rec)
-	for range 2 { // a store may begin to share with the second
+	for range 2 { // a store may return the first record again
 		scribble(t.load(rec.ID))
-		t.stored(want, "a change of what Load returned")
+		t.stored(want, "a change of the record that Load had returned")
 	}
 }
 
@@ -81,7 +81,7 @@ func ownInserted(t *trial) {
 	rec := t.inserted()
 	want := clone(rec)
 	scribble(rec)
-	t.stored(want, "a change of what Insert was given")
+	t.stored(want, "a change of the record after Insert")
 }
 
 func ownChange(t *trial) {
@@ -90,16 +90,16 @@ func ownChange(t *trial) {
 	t.update(rec.ID, ch)
 	scribble(&session.Record{Verifier: ch.Verifier, Salt: ch.Salt, Values: ch.Set})
 	*ch.IdleTimeout++
-	t.stored(want, "a change of what Update was given")
+	t.stored(want, "a change of the Change after Update")
 
 	ch = &session.Change{Set: map[string]session.Value{"only": t.value("whole")}, Replace: true}
 	want = changed(want, ch)
 	t.update(rec.ID, ch)
 	scribble(&session.Record{Values: ch.Set})
-	t.stored(want, "a change of what Update with Replace was given")
+	t.stored(want, "a change of the Change after Update with Replace")
 }
 
-// scribble spoils whatever a store might share with its caller.
+// scribble changes everything that a store may share with its caller.
 func scribble(rec *session.Record) {
 	for _, b := range [][]byte{rec.Verifier, rec.Salt} {
 		for i := range b {
@@ -131,7 +131,7 @@ func expired(t *trial) {
 	live := t.record()
 	live.ExpiresAt = t.now.Add(time.Minute)
 	t.insert(live)
-	t.stored(live, "Insert of a record that has a minute left")
+	t.stored(live, "Insert of a record that expires in a minute")
 	live.ExpiresAt = t.now.Add(time.Hour)
 	t.update(live.ID, &session.Change{ExpiresAt: live.ExpiresAt})
 	t.stored(live, "an Update that extends it")
@@ -157,8 +157,7 @@ func deleteMissing(t *trial) {
 }
 
 // insertAfterDelete inserts a record with fewer fields and other keys than the
-// deleted one. A store that keeps values apart from their record may have left
-// some there.
+// deleted one. A store with a table of its own for values may have kept some.
 func insertAfterDelete(t *trial) {
 	rec := t.inserted()
 	t.delete(rec.ID)
@@ -176,8 +175,8 @@ func insertAfterDelete(t *trial) {
 	t.gone(rec.ID, "the last Delete")
 }
 
-// confirmed cannot make a store lose anything. It proves the rest: a store that
-// has not lost anything answers as Load does.
+// confirmed cannot cause a failover. Without one, Confirm must return the same
+// record as Load.
 func confirmed(t *trial) {
 	store, ok := t.store.(session.Confirmer)
 	if !ok {
@@ -229,7 +228,7 @@ func ownConfirmed(t *trial) {
 	}
 	rec := t.inserted()
 	want := clone(rec)
-	for range 2 { // the second call may return the record that the first one has kept
+	for range 2 { // a store may return the first record again
 		got, err := store.Confirm(t.Context(), rec.ID)
 		if err != nil || got == nil {
 			t.Fatalf("Confirm: %v, error %v", got, err)
@@ -240,8 +239,8 @@ func ownConfirmed(t *trial) {
 	}
 }
 
-// confirmCancelled: the Manager must not take an unanswered question for a
-// record that is not there.
+// confirmCancelled matters because the Manager concludes from ErrNotFound that
+// the record does not exist.
 func confirmCancelled(t *trial) {
 	store, ok := t.store.(session.Confirmer)
 	if !ok {

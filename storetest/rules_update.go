@@ -77,7 +77,7 @@ func updateEach(t *trial) {
 	} {
 		t.update(rec.ID, ch)
 		rec = changed(rec, ch)
-		t.stored(rec, "Update of "+what+" alone")
+		t.stored(rec, "Update of only "+what)
 	}
 }
 
@@ -86,31 +86,31 @@ func updateNothing(t *trial) {
 	t.update(rec.ID, &session.Change{})
 	t.stored(rec, "Update with a zero Change")
 	t.update(rec.ID, &session.Change{If: session.Guard{Verifier: rec.Verifier}})
-	t.stored(rec, "Update with nothing but a guard that holds")
+	t.stored(rec, "Update with only a guard that holds")
 }
 
-// expectNothing covers stores that do not ask the database if there is nothing
-// to write.
+// expectNothing covers stores that skip the database if they have nothing to
+// write.
 func expectNothing(t *trial) {
 	rec := t.inserted()
 	if err := t.store.Update(t.Context(), t.id(), &session.Change{}); !errors.Is(err, session.ErrNotFound) {
 		t.Fatalf("Update of a missing record with a zero Change: error %v, want ErrNotFound", err)
 	}
 	for what, g := range map[string]session.Guard{
-		"another verifier":    {Verifier: randomBytes(32)},
-		"seen since":          {SeenBefore: rec.LastSeenAt},
-		"another version":     versions("cart", rec.Values["cart"].Version+1),
-		"a key that is there": versions("cart", 0),
+		"another verifier": {Verifier: randomBytes(32)},
+		"seen later":       {SeenBefore: rec.LastSeenAt},
+		"another version":  versions("cart", rec.Values["cart"].Version+1),
+		"an existing key":  versions("cart", 0),
 	} {
 		ch := &session.Change{If: g}
 		if err := t.store.Update(t.Context(), rec.ID, ch); !errors.Is(err, session.ErrConflict) {
-			t.Fatalf("Update with nothing but a guard that does not hold (%s): error %v, want ErrConflict", what, err)
+			t.Fatalf("Update with only a guard that does not hold (%s): error %v, want ErrConflict", what, err)
 		}
 		if err := t.store.Update(t.Context(), t.id(), ch); !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrConflict) {
-			t.Fatalf("Update of a missing record with nothing but a guard (%s): error %v, want ErrNotFound or ErrConflict", what, err)
+			t.Fatalf("Update of a missing record with only a guard (%s): error %v, want ErrNotFound or ErrConflict", what, err)
 		}
 	}
-	t.stored(rec, "Updates with nothing but guards that do not hold")
+	t.stored(rec, "Updates with only a guard that does not hold")
 }
 
 // updateEmpty covers stores that build a statement from a list of keys.
@@ -141,8 +141,8 @@ func updateEmpty(t *trial) {
 	}
 }
 
-// updateSame covers databases that count changed records and not found ones.
-// They count 0 here.
+// updateSame covers databases which report the number of changed records, not of
+// matching ones. They report 0 here.
 func updateSame(t *trial) {
 	rec, ch := t.inserted(), t.change()
 	t.update(rec.ID, ch)

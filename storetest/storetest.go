@@ -1,19 +1,26 @@
-// Package storetest proves that an implementation of [session.Store] keeps
-// the contract.
+// Package storetest tests implementations of [session.Store] against the
+// interface's contract.
 //
-// A store's own test is a few lines:
+// A test of a store consists of a few lines:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t testing.TB) session.Store {
-//			store := redisstore.New(…)
-//			t.Cleanup(store.Close)
+//			store, err := mystore.Open(t.Context(), os.Getenv("MYSTORE_URI"))
+//			if err != nil {
+//				t.Fatal(err)
+//			}
+//			t.Cleanup(func() { store.Close(context.Background()) })
 //			return store
 //		})
 //	}
 //
-// Run it with -race. To write a store, begin with five methods that return
-// an error and make one rule after the other hold; memstore is the reference
-// in plain Go.
+// Run it with -race. To write a store, begin with five methods that return an
+// error, and make the rules hold in their order. Package memstore is the
+// reference implementation in plain Go. docs/how-to/write-a-store.md has a
+// skeleton.
+//
+// The suite does not test lost replies, size limits or fields of newer versions,
+// because it does not know the database or the store's format.
 package storetest
 
 import (
@@ -36,43 +43,45 @@ const (
 	readTime = 300 * time.Millisecond // after which each reader makes only minReads
 )
 
-// Run runs each rule of the contract as a subtest named for it.
+// Run tests each rule of the contract in a subtest whose name is the rule.
 //
-// It calls open once, with t, and all rules share the store: opening one may
-// be slow. They run one after the other, on records with random IDs and users
-// with random names, which they delete, so the store need be neither empty
-// nor private.
+// It calls open once, with t, because opening a store may be slow. The rules share
+// the store and run one after the other. They use records with random IDs and
+// users with random names, and delete the records afterwards. So the store need
+// be neither empty nor private. Run does I/O only through the store. If the store
+// implements [session.Confirmer], Run tests Confirm too.
 func Run(t *testing.T, open func(t testing.TB) session.Store) {
 	t.Helper()
 	store := open(t)
 	if store == nil {
-		t.Fatal("storetest: open returned no store")
+		t.Fatal("storetest: open returned a nil store")
 	}
 	for _, c := range contract() {
 		t.Run(c.rule, func(t *testing.T) { c.prove(newTrial(t, c.rule, store)) })
 	}
 }
 
-// rule is one rule of the contract in words, and what proves it.
+// rule is a rule of the contract in words, and the function that tests it.
 type rule struct {
 	rule  string
 	prove func(*trial)
 }
 
+// contract returns the rules in the order in which a store is best written.
 func contract() []rule {
 	return []rule{
 		{"Load of a missing record is ErrNotFound", loadMissing},
-		{"Load returns every field that Insert was given", loadInserted},
-		{"fields that are zero stay zero", zeroFields},
-		{"times keep their millisecond, whatever their zone", times},
-		{"Insert of an existing ID is ErrConflict and leaves what is stored", insertTwice},
-		{"Confirm, if there is one, returns what Load returns", confirmed},
-		{"what Confirm returned is the caller's own", ownConfirmed},
+		{"Load returns every field of the inserted record", loadInserted},
+		{"zero fields stay zero", zeroFields},
+		{"times keep their millisecond in every time zone", times},
+		{"Insert of an existing ID is ErrConflict and leaves the record unchanged", insertTwice},
+		{"Confirm, if implemented, returns the same record as Load", confirmed},
+		{"the caller may change the record that Confirm returned", ownConfirmed},
 		{"Confirm with a cancelled context is ErrUncertain", confirmCancelled},
-		{"what Load returned is the caller's own", ownLoaded},
-		{"what Insert was given stays the caller's own", ownInserted},
-		{"what Update was given stays the caller's own", ownChange},
-		{"an expired record is there or ErrNotFound, a live one is there", expired},
+		{"the caller may change the record that Load returned", ownLoaded},
+		{"the caller may change the record after Insert", ownInserted},
+		{"the caller may change the Change after Update", ownChange},
+		{"Load returns a live record, and an expired one or ErrNotFound", expired},
 		{"Delete removes the record and no other", deleteOne},
 		{"Delete of a missing record is no error", deleteMissing},
 		{"Insert after Delete shows nothing of the deleted record", insertAfterDelete},
@@ -80,11 +89,11 @@ func contract() []rule {
 		{"Update never creates a record", updateMissing},
 		{"Update applies every field of a Change", updateAll},
 		{"zero fields of a Change leave the record's as they are", updateEach},
-		{"a Change of nothing changes nothing and is no error", updateNothing},
-		{"a Change of nothing still needs the record and its guard", expectNothing},
+		{"a Change without effects changes nothing and is no error", updateNothing},
+		{"a Change without effects still needs the record and its guard", expectNothing},
 		{"empty maps and slices of a Change are like nil ones", updateEmpty},
-		{"an Update that finds what it writes already there is no error", updateSame},
-		{"a zero IdleTimeout in a Change removes the record's own", removeIdleTimeout},
+		{"an Update that writes the stored values again is no error", updateSame},
+		{"a zero IdleTimeout in a Change removes the record's IdleTimeout", removeIdleTimeout},
 		{"Set writes its keys and leaves the others", setKeys},
 		{"Unset removes its keys, and absent ones are no error", unsetKeys},
 		{"Replace makes Set the whole data", replaceData},
@@ -96,28 +105,28 @@ func contract() []rule {
 		{"all guards of a Change must hold", guardAll},
 		{"a guard that does not hold changes nothing", guardNothing},
 
-		{"of many Inserts of one ID one wins", raceInsert},
-		{"of many writers that guard one version one wins", raceVersion},
-		{"of many first writes of a key one wins", raceAbsent},
-		{"of many writers that guard one verifier one wins", raceVerifier},
-		{"of many touches with one SeenBefore one wins", raceSeenBefore},
-		{"a counter kept by compare-and-swap loses nothing", raceCounter},
-		{"changes of different keys and fields commute", raceKeys},
-		{"Load sees all of an Update or nothing", raceLoad},
-		{"an Update under way never brings a deleted record back", raceDelete},
-		{"records in concurrent use do not disturb each other", raceMixed},
+		{"one of many concurrent Inserts of an ID succeeds", raceInsert},
+		{"one of many concurrent Updates with the same version guard succeeds", raceVersion},
+		{"one of many concurrent first writes of a key succeeds", raceAbsent},
+		{"one of many concurrent Updates with the same Verifier guard succeeds", raceVerifier},
+		{"one of many concurrent Updates with the same SeenBefore guard succeeds", raceSeenBefore},
+		{"a counter kept by compare-and-swap loses no increment", raceCounter},
+		{"concurrent Updates of different keys and fields are all applied", raceKeys},
+		{"Load returns all of an Update or nothing of it", raceLoad},
+		{"a concurrent Update never restores a deleted record", raceDelete},
+		{"concurrent use of different records does not interfere", raceMixed},
 
-		{"List describes each session of a user in every field", listFields},
-		{"List takes a user's name exactly", listExactly},
-		{"List never shows a record without a user", listAnonymous},
+		{"List returns every field of Info for each session of a user", listFields},
+		{"List compares user names byte by byte", listExactly},
+		{"List never returns a record without a user", listAnonymous},
 		{"List follows a change of user and a Delete", listChanges},
 		{"List has an expired record for as long as Load returns it", listExpired},
 
-		{"Insert keeps key names of any valid UTF-8 apart", insertNames},
-		{"Set keeps key names of any valid UTF-8 apart", setNames},
-		{"Unset removes key names of any valid UTF-8", unsetNames},
-		{"Versions guards key names of any valid UTF-8", guardNames},
-		{"values of any bytes come back as they were", valueBytes},
+		{"Insert distinguishes all key names in valid UTF-8", insertNames},
+		{"Set distinguishes all key names in valid UTF-8", setNames},
+		{"Unset removes keys with any name in valid UTF-8", unsetNames},
+		{"Versions guards keys with any name in valid UTF-8", guardNames},
+		{"Load returns values of any bytes unchanged", valueBytes},
 		{"an empty value is still a value", valueEmpty},
 		{"versions are kept up to the highest int64", valueVersions},
 

@@ -61,7 +61,7 @@ func TestEachRuleIsBrokenByAWrongStore(t *testing.T) {
 			t.Errorf("two rules are called %q", rule)
 		}
 		if !slices.ContainsFunc(wrongStores, func(w wrong) bool { return w.rule == rule }) {
-			t.Errorf("no wrong store is there for %q", rule)
+			t.Errorf("no wrong store breaks %q", rule)
 		}
 	}
 	for _, w := range wrongStores {
@@ -73,7 +73,7 @@ func TestEachRuleIsBrokenByAWrongStore(t *testing.T) {
 	}
 }
 
-// Fields that are added to the contract must find their way into the trials.
+// A field added to the contract must be added to the trials.
 func TestTrialsUseEveryField(t *testing.T) {
 	rec, ch := storetest.Full(&recorder{}, memstore.New())
 	for _, v := range []reflect.Value{reflect.ValueOf(*rec), reflect.ValueOf(rec.Info), reflect.ValueOf(*ch)} {
@@ -86,8 +86,8 @@ func TestTrialsUseEveryField(t *testing.T) {
 	}
 }
 
-// brokenRules proves every rule, each of a new store, and returns what those
-// that failed said.
+// brokenRules tests each rule with a new store. It returns the messages of the
+// failures by rule.
 func brokenRules(t *testing.T, open func() session.Store) map[string]string {
 	broken := map[string]string{}
 	synctest.Test(t, func(t *testing.T) {
@@ -106,13 +106,13 @@ func brokenRules(t *testing.T, open func() session.Store) map[string]string {
 	return broken
 }
 
-// recorder stands in for a *testing.T and keeps how it failed.
+// recorder replaces a *testing.T and records its failure.
 type recorder struct {
 	failure  string
 	cleanups []func()
 }
 
-// run runs f in a goroutine of its own, which Fatalf ends.
+// run runs f in a new goroutine, which Fatalf ends.
 func (r *recorder) run(f func()) {
 	done := make(chan struct{})
 	go func() {

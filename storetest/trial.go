@@ -10,8 +10,9 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// tb is what a trial needs of [testing.TB], which only package testing can
-// implement: the suite's own tests record what fails instead of failing.
+// tb is the part of [testing.TB] that a trial uses. Only package testing can
+// implement testing.TB, and the suite's own tests need an implementation which
+// records a failure instead of failing.
 type tb interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -19,20 +20,20 @@ type tb interface {
 	Context() context.Context
 }
 
-// trial proves one rule. Its methods fail it, and only in the goroutine that
-// runs it.
+// trial tests one rule. Its methods end it if they fail, so only its own
+// goroutine may call them.
 type trial struct {
 	tb
 	rule  string
 	store session.Store
-	now   time.Time // whole seconds: one rule alone is about milliseconds
+	now   time.Time // in whole seconds, because one rule tests milliseconds
 }
 
 func newTrial(t tb, rule string, s session.Store) *trial {
 	return &trial{t, rule, s, time.Now().UTC().Truncate(time.Second)}
 }
 
-// Fatalf names the rule with every failure.
+// Fatalf adds the rule to the message.
 func (t *trial) Fatalf(format string, args ...any) {
 	t.Helper()
 	t.tb.Fatalf("broken rule: %s: %s", t.rule, fmt.Sprintf(format, args...))
@@ -45,7 +46,7 @@ func (t *trial) insert(rec *session.Record) {
 	}
 }
 
-// inserted returns a full record that has just been stored.
+// inserted stores a record without zero fields and returns it.
 func (t *trial) inserted() *session.Record {
 	t.Helper()
 	rec := t.record()
@@ -85,7 +86,7 @@ func (t *trial) list(user string) []session.Info {
 	return infos
 }
 
-// stored fails unless the store holds exactly want.
+// stored fails unless Load returns a record equal to want.
 func (t *trial) stored(want *session.Record, after string) {
 	t.Helper()
 	if d := diff(t.load(want.ID), want); d != "" {
@@ -93,20 +94,20 @@ func (t *trial) stored(want *session.Record, after string) {
 	}
 }
 
-// gone fails if there is a record. How a store says that there is none is the
-// matter of one rule, so that a store which says it wrongly breaks that one.
+// gone fails if the record exists. It accepts a nil record without an error,
+// which another rule forbids, so that such a store breaks only that rule.
 func (t *trial) gone(id session.ID, after string) {
 	t.Helper()
 	rec, err := t.store.Load(t.Context(), id)
 	if rec != nil {
-		t.Fatalf("after %s there is a record", after)
+		t.Fatalf("after %s the record exists", after)
 	}
 	if err != nil && !errors.Is(err, session.ErrNotFound) {
 		t.Fatalf("after %s: Load: %v, want ErrNotFound", after, err)
 	}
 }
 
-// holds fails unless an update with the guard is applied.
+// holds fails unless an Update with the guard is applied.
 func (t *trial) holds(id session.ID, g session.Guard, what string) {
 	t.Helper()
 	v := t.value("guarded")
@@ -119,7 +120,7 @@ func (t *trial) holds(id session.ID, g session.Guard, what string) {
 	}
 }
 
-// refused fails unless an update with the guard is ErrConflict.
+// refused fails unless an Update with the guard returns ErrConflict.
 func (t *trial) refused(id session.ID, g session.Guard, what string) {
 	t.Helper()
 	ch := &session.Change{If: g, Set: map[string]session.Value{"guarded": t.value("guarded")}}
@@ -128,8 +129,8 @@ func (t *trial) refused(id session.ID, g session.Guard, what string) {
 	}
 }
 
-// atOnce runs f(0) to f(n-1) in goroutines released together, and returns
-// what they returned.
+// atOnce runs f(0) to f(n-1) in goroutines that begin together, and returns
+// their results.
 func atOnce(n int, f func(i int) error) []error {
 	var wg sync.WaitGroup
 	start := make(chan struct{})
@@ -153,8 +154,8 @@ func (t *trial) succeeded(errs []error) {
 	}
 }
 
-// winner returns the index of the one nil error, and fails unless all others
-// are ErrConflict.
+// winner returns the index of the only nil error. It fails if there is not
+// exactly one, or if another error is not ErrConflict.
 func (t *trial) winner(errs []error) int {
 	t.Helper()
 	winner, winners := 0, 0
@@ -163,11 +164,11 @@ func (t *trial) winner(errs []error) int {
 		case err == nil:
 			winner, winners = i, winners+1
 		case !errors.Is(err, session.ErrConflict):
-			t.Fatalf("one that lost: error %v, want ErrConflict", err)
+			t.Fatalf("a call that did not succeed returned error %v, want ErrConflict", err)
 		}
 	}
 	if winners != 1 {
-		t.Fatalf("%d of %d won, want 1", winners, len(errs))
+		t.Fatalf("%d of %d concurrent calls succeeded, want 1", winners, len(errs))
 	}
 	return winner
 }

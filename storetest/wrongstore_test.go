@@ -15,12 +15,12 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// Stores that race pause where others would come in between. They run in a
-// synctest bubble, whose clock stands still until every goroutine has come as
-// far, so that what they do wrong shows each time.
+// pause waits n milliseconds at a point at which another call must not come in
+// between. The stores run in a synctest bubble, whose clock advances only when
+// all goroutines wait. So the other call always comes in between.
 func pause(n time.Duration) { time.Sleep(n * time.Millisecond) }
 
-// bent spoils a copy of what Insert is given, or of what Load returns.
+// bent changes a copy of the record that Insert or Load handles.
 type bent struct {
 	session.Store
 	record, load func(*session.Record)
@@ -59,7 +59,7 @@ func eachValue(f func(*session.Value)) func(*session.Record) {
 	}
 }
 
-// changing returns what opens a store that spoils a copy of each Change.
+// changing returns a function that opens a store with an altered Update.
 func changing(f func(*session.Change)) func() session.Store {
 	return func() session.Store { return changes{memstore.New(), f} }
 }
@@ -411,7 +411,7 @@ func (s seenFirst) Update(ctx context.Context, id session.ID, ch *session.Change
 	return lookThenWrite(ctx, s.Store, id, ch, session.Guard{SeenBefore: ch.If.SeenBefore}, kept)
 }
 
-// lookThenWrite asks for one guard first, and writes under another.
+// lookThenWrite checks one guard first, and then writes with another.
 func lookThenWrite(ctx context.Context, s session.Store, id session.ID, ch *session.Change, first, then session.Guard) error {
 	if err := s.Update(ctx, id, &session.Change{If: first}); err != nil {
 		return err
@@ -454,8 +454,8 @@ func (s inSteps) Load(ctx context.Context, id session.ID) (*session.Record, erro
 	return s.Store.Load(ctx, id)
 }
 
-// losesIndex keeps, as it were, a list of a user's sessions that each Insert
-// reads and writes back.
+// losesIndex imitates a list of a user's sessions which each Insert reads and
+// writes back.
 type losesIndex struct {
 	session.Store
 	mu   sync.Mutex
@@ -508,8 +508,8 @@ func (s anyCase) List(ctx context.Context, user string) ([]session.Info, error) 
 	return infos, err
 }
 
-// indexed notes each record's user at Insert. It answers List from that, or,
-// with all, an empty name alone.
+// indexed records each session's user at Insert, and List uses these. With all,
+// only List of the empty user does, and returns every record.
 type indexed struct {
 	session.Store
 	all   bool
@@ -539,8 +539,8 @@ func (s *indexed) List(ctx context.Context, user string) ([]session.Info, error)
 	return infos, nil
 }
 
-// renames escapes dots by %2E and leaves the percent sign. Where two names
-// become one, the later in order wins, so that it does so each time.
+// renames escapes dots by %2E and does not escape the percent sign. If two names
+// become equal, the last one in alphabetical order is kept.
 type renames struct{ session.Store }
 
 func escape(key string) string { return strings.ReplaceAll(key, ".", "%2E") }
@@ -618,8 +618,8 @@ func (s confirmsHalf) Confirm(ctx context.Context, id session.ID) (*session.Reco
 	return rec, err
 }
 
-// leavesValues keeps the values of a record apart from it, as two tables do.
-// Its Delete empties one of the tables only.
+// leavesValues imitates a store with a table for records and a table for values.
+// Its Delete forgets the second table.
 type leavesValues struct {
 	session.Store
 	mu   sync.Mutex
@@ -647,7 +647,7 @@ func (s *leavesValues) Delete(ctx context.Context, id session.ID) error {
 	return s.Store.Delete(ctx, id)
 }
 
-// tornLoad reads a record and then its values.
+// tornLoad reads a record and afterwards its values.
 type tornLoad struct {
 	session.Store
 	pause time.Duration // between the two, in milliseconds
@@ -676,7 +676,7 @@ func (s listsLive) List(ctx context.Context, user string) ([]session.Info, error
 	}), err
 }
 
-// skipsNothing does not ask the database if a Change has no effects.
+// skipsNothing skips the database if a Change has no effects.
 type skipsNothing struct{ session.Store }
 
 func (s skipsNothing) Update(ctx context.Context, id session.ID, ch *session.Change) error {
@@ -688,7 +688,7 @@ func (s skipsNothing) Update(ctx context.Context, id session.ID, ch *session.Cha
 	return s.Store.Update(ctx, id, ch)
 }
 
-// emptyList builds statements with a list of keys, which must not be empty.
+// emptyList builds statements with a list of keys and fails if it is empty.
 type emptyList struct{ session.Store }
 
 func (s emptyList) Update(ctx context.Context, id session.ID, ch *session.Change) error {
@@ -698,7 +698,7 @@ func (s emptyList) Update(ctx context.Context, id session.ID, ch *session.Change
 	return s.Store.Update(ctx, id, ch)
 }
 
-// emptyGuard takes a map for a guard although the map demands nothing.
+// emptyGuard treats an empty map as a condition.
 type emptyGuard struct{ session.Store }
 
 func (s emptyGuard) Update(ctx context.Context, id session.ID, ch *session.Change) error {
@@ -709,7 +709,7 @@ func (s emptyGuard) Update(ctx context.Context, id session.ID, ch *session.Chang
 	return err
 }
 
-// confirmsOnce keeps the first record that it has confirmed.
+// confirmsOnce caches the records that it confirms.
 type confirmsOnce struct {
 	session.Store
 	mu   sync.Mutex
@@ -730,7 +730,7 @@ func (s *confirmsOnce) Confirm(ctx context.Context, id session.ID) (*session.Rec
 	return rec, err
 }
 
-// confirmsShared returns one record to all callers until it changes.
+// confirmsShared returns the same record to all callers until it changes.
 type confirmsShared struct {
 	session.Store
 	shared *sharesLoaded
@@ -748,14 +748,14 @@ func (s confirmsShared) Confirm(ctx context.Context, id session.ID) (*session.Re
 	return confirm(s.shared, ctx, id)
 }
 
-// confirmsPlainly has no uncertain outcome, even if it did not ask.
+// confirmsPlainly returns the error of Load.
 type confirmsPlainly struct{ session.Store }
 
 func (s confirmsPlainly) Confirm(ctx context.Context, id session.ID) (*session.Record, error) {
 	return s.Load(ctx, id)
 }
 
-// confirm is a Confirm that is right as long as the store is.
+// confirm is a correct Confirm for a correct store.
 func confirm(s session.Store, ctx context.Context, id session.ID) (*session.Record, error) {
 	rec, err := s.Load(ctx, id)
 	if err != nil && !errors.Is(err, session.ErrNotFound) {
