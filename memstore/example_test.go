@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// A handler's unit test needs no database and no set-up.
+// A unit test of a handler needs no database and no configuration.
 func ExampleNewManager() {
 	login := func(w http.ResponseWriter, r *http.Request) {
 		session.FromContext(r.Context()).SignIn("ann")

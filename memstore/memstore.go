@@ -1,8 +1,11 @@
-// Package memstore keeps sessions in memory, for tests alone: it is the
-// reference implementation of [session.Store], in plain Go.
+// Package memstore provides a [session.Store] in memory for tests. It is the
+// reference implementation of the interface in plain Go.
 //
-// A program cannot use it. A store in memory loses every session on restart
-// and is another one on each replica, so [New] panics outside a test binary.
+// Programs cannot use it. A store in memory loses every session on restart and
+// shares no sessions with other replicas. So [New] panics outside a test binary.
+//
+// The package does no I/O and starts no goroutines, so it works in a bubble of
+// [testing/synctest].
 package memstore
 
 import (
@@ -16,8 +19,9 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// Store is a [session.Store] in memory, made by [New]. It is safe for
-// concurrent use.
+// Store is a [session.Store] in memory. It is safe for concurrent use. Create it
+// with [New]; the zero Store is not usable. Its methods do no I/O. It keeps
+// expired records.
 type Store struct {
 	mu      sync.Mutex
 	records map[session.ID]*session.Record
@@ -26,7 +30,7 @@ type Store struct {
 
 var _ session.Store = (*Store)(nil)
 
-// New returns an empty Store. It panics unless it runs in a test.
+// New returns an empty Store. It panics outside a test binary.
 func New() *Store {
 	if !testing.Testing() {
 		panic("memstore: New is for tests only: a memory store loses every session on restart and shares none with other replicas; use mongostore.Open")
@@ -34,14 +38,16 @@ func New() *Store {
 	return &Store{records: map[session.ID]*session.Record{}}
 }
 
-// Len returns how many records there are, expired ones too.
+// Len returns the number of records, including expired records and revocation
+// markers.
 func (s *Store) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.records)
 }
 
-// Load returns a copy of the record, or [session.ErrNotFound].
+// Load returns a copy of the record, or [session.ErrNotFound] if it does not
+// exist.
 func (s *Store) Load(ctx context.Context, id session.ID) (*session.Record, error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
@@ -55,8 +61,8 @@ func (s *Store) Load(ctx context.Context, id session.ID) (*session.Record, error
 	return clone(rec), nil
 }
 
-// Insert stores a copy of rec, or answers [session.ErrConflict] if there is
-// a record of that ID.
+// Insert stores a copy of rec. It returns [session.ErrConflict] if a record with
+// the same ID exists.
 func (s *Store) Insert(ctx context.Context, rec *session.Record) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
@@ -70,9 +76,11 @@ func (s *Store) Insert(ctx context.Context, rec *session.Record) error {
 	return nil
 }
 
-// Update applies ch if its guard holds, or answers [session.ErrConflict]. Of
-// a missing record it answers that too if there is a guard, as does a
-// database whose filter matched nothing, else [session.ErrNotFound].
+// Update applies ch if its guard holds, and otherwise returns
+// [session.ErrConflict]. If the record does not exist, it returns
+// [session.ErrConflict] if ch has a guard, and [session.ErrNotFound] if not.
+// Databases cannot distinguish the two cases either, because their filter
+// matches no record in both.
 func (s *Store) Update(ctx context.Context, id session.ID, ch *session.Change) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
@@ -91,7 +99,7 @@ func (s *Store) Update(ctx context.Context, id session.ID, ch *session.Change) e
 	return nil
 }
 
-// Delete removes the record, if there is one.
+// Delete removes the record. It returns nil if the record does not exist.
 func (s *Store) Delete(ctx context.Context, id session.ID) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
@@ -102,8 +110,8 @@ func (s *Store) Delete(ctx context.Context, id session.ID) error {
 	return nil
 }
 
-// List returns what describes the sessions of a user. The empty name is no
-// user and has none.
+// List returns the Info of each session of user. It returns no sessions for the
+// empty user.
 func (s *Store) List(ctx context.Context, user string) ([]session.Info, error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
@@ -119,14 +127,15 @@ func (s *Store) List(ctx context.Context, user string) ([]session.Info, error) {
 	return infos, nil
 }
 
-// lock begins an operation, unless its context has ended. It panics for a
-// Store that New did not make, which would be a way around New's own panic.
+// lock begins an operation. It returns an error if ctx has ended or [Store.Fail]
+// has set one. It panics for a Store not made by New, because such a Store would
+// circumvent the panic of New.
 func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	if s.records == nil {
 		panic("memstore: this Store was not made by New; call memstore.New in a test, mongostore.Open in a program")
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("memstore: nothing was done: %w", err)
+		return nil, fmt.Errorf("memstore: context ended before the operation: %w", err)
 	}
 	s.mu.Lock()
 	if s.failure != nil {
@@ -136,7 +145,8 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	return s.mu.Unlock, nil
 }
 
-// clone shares nothing with rec. Its Values are never nil.
+// clone returns a copy of rec that shares no memory with it. The Values of the
+// copy are not nil.
 func clone(rec *session.Record) *session.Record {
 	c := *rec
 	for _, t := range []*time.Time{&c.CreatedAt, &c.SignedInAt, &c.LastSeenAt, &c.ExpiresAt, &c.Deadline, &c.RenewedAt} {
@@ -157,6 +167,6 @@ func cloneValues(values map[string]session.Value) map[string]session.Value {
 	return c
 }
 
-// milli cuts a time to what a database keeps of it, so that a test which
-// relies on more fails here too.
+// milli truncates a time to milliseconds in UTC, as databases do. Otherwise a test
+// could pass here and fail with a database.
 func milli(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

@@ -17,8 +17,7 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(testing.TB) session.Store { return memstore.New() })
 }
 
-// Only a program that was built shows that New panics there: in a test
-// binary it must not.
+// The test builds a program, because New does not panic in a test binary.
 func TestProgramsCannotUseIt(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "program")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./testdata/program").CombinedOutput(); err != nil {
