@@ -8,12 +8,12 @@ import (
 	"github.com/holdfast-go/session/internal/backoff"
 )
 
-// errBusy is returned beyond WithMaxInFlight.
+// errBusy is returned if WithMaxInFlight operations are running already.
 var errBusy = errors.New("mongostore: too many operations are waiting for the server; see WithMaxInFlight")
 
-// do runs an operation, and runs it again while its error satisfies again and
-// ctx has not ended. The driver makes one more attempt by itself, at once; an
-// election takes longer.
+// do runs op, and runs it again after a pause while again accepts its error and
+// ctx has not ended. The driver itself makes only one more attempt, immediately,
+// and an election takes longer.
 func (s *Store) do(ctx context.Context, again func(error) bool, op func(context.Context) error) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -22,7 +22,7 @@ func (s *Store) do(ctx context.Context, again func(error) bool, op func(context.
 	return repeat(operation{ctx}, again, op)
 }
 
-// enter counts an operation, or refuses it beyond WithMaxInFlight.
+// enter counts an operation. It returns errBusy if there are too many.
 func (s *Store) enter() error {
 	if s.flight.Add(1) > s.maxFlight {
 		s.flight.Add(-1)
@@ -31,8 +31,10 @@ func (s *Store) enter() error {
 	return nil
 }
 
+// leave ends an operation that enter has counted.
 func (s *Store) leave() { s.flight.Add(-1) }
 
+// repeat is do without the count. It returns the error of the last attempt.
 func repeat(ctx context.Context, again func(error) bool, op func(context.Context) error) error {
 	err := ctx.Err()
 	for try := 0; ctx.Err() == nil; try++ {

@@ -13,13 +13,16 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// WithBatchedLoads lets loads that wait for each other share a command. A load
-// that finds one of 8 slots free goes at once and alone, so that nobody waits
-// at low load; the others gather, at most 16 in a batch, for the next slot. A
-// batch starts after each of its callers has asked, so that none gets an older
-// answer. Loads that wait for a batch count towards [WithMaxInFlight], and so
-// does the batch's command. It is off by default, and on a mongos, which would
-// ask every shard.
+// WithBatchedLoads combines concurrent loads into one find command. Up to 8
+// commands run at a time. While all 8 are busy, further loads are collected into
+// batches of at most 16. At low load every command reads one session, so latency
+// does not increase. A batch is sent only after all its callers have asked, so no
+// caller gets older data than from a command of its own. Loads waiting for a batch
+// count towards [WithMaxInFlight], and so does the batch's command. The option is
+// off by default. It has no effect on a mongos, because a batch would go to every
+// shard.
+//
+// WithBatchedLoads is experimental and may change in a minor version.
 func WithBatchedLoads() Option {
 	return func(c *config) { c.batched = true }
 }
@@ -29,15 +32,15 @@ const (
 	batchSize  = 16
 )
 
-// batcher hands out the slots.
+// batcher limits the number of find commands and collects the loads that wait.
 type batcher struct {
 	mu    sync.Mutex
-	busy  int
-	queue []*batch // the last one takes further callers until it is full
+	busy  int      // commands that are running
+	queue []*batch // further callers join the last batch until it is full
 }
 
-// batch is one command for several callers. It counts towards
-// WithMaxInFlight, as each of them does while it waits.
+// batch is a command for several callers. It counts towards WithMaxInFlight, in
+// addition to each caller that waits for it.
 type batch struct {
 	ids     []session.ID
 	callers int
@@ -48,8 +51,8 @@ type batch struct {
 	err     error
 }
 
-// load reads a record alone, or with others. Where the command for all fails,
-// each caller tries by itself.
+// loadBatched reads a record. It shares the command with other callers if all
+// slots are busy. If the shared command fails, each caller sends its own.
 func (s *Store) loadBatched(ctx context.Context, id session.ID) (*session.Record, error) {
 	b := s.batches.join(id)
 	if b == nil {
@@ -69,10 +72,11 @@ func (s *Store) loadBatched(ctx context.Context, id session.ID) (*session.Record
 	if !ok {
 		return nil, session.ErrNotFound
 	}
-	return decodeRecord(id, bytes.Clone(raw)), nil // others may wait for the same record
+	return decodeRecord(id, bytes.Clone(raw)), nil // another caller may get the same document
 }
 
-// join takes a free slot and returns nil, or finds a batch for the caller.
+// join returns nil if the caller may send its own command now. Otherwise it
+// returns the batch for which the caller must wait.
 func (l *batcher) join(id session.ID) *batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,6 +99,7 @@ func (l *batcher) join(id session.ID) *batch {
 	return b
 }
 
+// leave removes a caller that no longer waits. The last one cancels the command.
 func (l *batcher) leave(b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,7 +108,7 @@ func (l *batcher) leave(b *batch) {
 	}
 }
 
-// next gives a slot that has become free to the batch that waits longest.
+// next passes a free slot to the oldest batch in the queue.
 func (l *batcher) next(s *Store) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -123,7 +128,8 @@ func (l *batcher) next(s *Store) {
 	}()
 }
 
-// find reads several records at once. They outlive the reply's buffer.
+// find reads several documents with one command. It copies them, because the
+// cursor reuses its buffer.
 func (s *Store) find(ctx context.Context, ids []session.ID) (map[session.ID]bson.Raw, error) {
 	n := len(ids)
 	cur, err := s.coll.Find(ctx, filterIDs(ids), options.Find().SetLimit(int64(n)).SetBatchSize(int32(n)))
@@ -142,7 +148,7 @@ func (s *Store) find(ctx context.Context, ids []session.ID) (map[session.ID]bson
 
 func filterIDs(ids []session.ID) bson.Raw {
 	at, b := bsoncore.AppendDocumentStart(make([]byte, 0, 32*len(ids)+32))
-	return end(appendCondition(b, fieldID, func(b []byte) []byte {
+	return endDocument(appendCondition(b, fieldID, func(b []byte) []byte {
 		in, b := bsoncore.AppendArrayElementStart(b, "$in")
 		for i, id := range ids {
 			b = appendID(b, bsonIndex[i], id)
@@ -152,5 +158,4 @@ func filterIDs(ids []session.ID) bson.Raw {
 	}), at)
 }
 
-// bsonIndex are the keys of an array's elements.
 var bsonIndex = [batchSize]string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"}

@@ -15,15 +15,15 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// special tells what must not stand in a field's name: a dot in an update's
-// path means nesting and a dollar an operator; BSON cannot hold a NUL or what is
-// not UTF-8, and FerretDB refuses a name that begins or ends with white space.
+// special reports whether r must be escaped in a field name. In the path of an
+// update, a dot means nesting and a dollar sign an operator. BSON cannot hold NUL
+// or invalid UTF-8. FerretDB rejects a name with white space at an end.
 func special(r rune) bool {
 	return r == '%' || r == '.' || r == '$' || r == 0 || r == utf8.RuneError || unicode.IsSpace(r)
 }
 
-// escape makes a key a field's name.
-func escape(name string) string {
+// escapeKey returns the field name for a key, escaped as in a URL.
+func escapeKey(name string) string {
 	if strings.IndexFunc(name, special) < 0 {
 		return name
 	}
@@ -42,8 +42,8 @@ func escape(name string) string {
 	return b.String()
 }
 
-// unescape is its inverse; a name that escape did not write stays as it is.
-func unescape(field string) string {
+// unescapeKey is the inverse of escapeKey. It returns other field names unchanged.
+func unescapeKey(field string) string {
 	if name, err := url.PathUnescape(field); err == nil {
 		return name
 	}
@@ -77,8 +77,9 @@ func appendBytes(b []byte, key string, data []byte) []byte {
 	return bsoncore.AppendBinaryElement(b, key, 0, data)
 }
 
-// end closes a document. The only error is a length beyond 2 GiB.
-func end(b []byte, at int32) []byte {
+// endDocument ends a document. It ignores the only possible error, a length of
+// more than 2 GiB.
+func endDocument(b []byte, at int32) []byte {
 	b, _ = bsoncore.AppendDocumentEnd(b, at)
 	return b
 }
@@ -87,11 +88,11 @@ const emptyDocument = 5 // bytes: its length and the end
 
 func appendCondition(b []byte, path string, condition func([]byte) []byte) []byte {
 	at, b := bsoncore.AppendDocumentElementStart(b, path)
-	return end(condition(b), at)
+	return endDocument(condition(b), at)
 }
 
-// appendOperator leaves out an operator that has nothing to do: servers before
-// 5.0 refuse it.
+// appendOperator omits an operator without fields, because servers before 5.0
+// reject it.
 func appendOperator(b []byte, operator string, fields func([]byte) []byte) []byte {
 	before := len(b)
 	at, b := bsoncore.AppendDocumentElementStart(b, operator)
@@ -99,14 +100,14 @@ func appendOperator(b []byte, operator string, fields func([]byte) []byte) []byt
 	if b = fields(b); len(b) == start {
 		return b[:before]
 	}
-	return end(b, at)
+	return endDocument(b, at)
 }
 
-// each calls f for the elements of a document, up to the first broken one, in
-// one pass: bsoncore's Element looks for the key's end again for each question.
-// The keys are bytes, as most are only compared: as strings they were a tenth of
-// a load's allocations.
-func each(doc bsoncore.Document, f func(key []byte, v bsoncore.Value)) {
+// eachElement calls f for the elements of a document, up to the first malformed
+// one. It makes one pass, whereas bsoncore's Element searches for the end of the
+// key again in each method. Keys are bytes because most are only compared. Strings
+// caused a tenth of the allocations of a load.
+func eachElement(doc bsoncore.Document, f func(key []byte, v bsoncore.Value)) {
 	length, rest, ok := bsoncore.ReadLength(doc)
 	if !ok || int(length) > len(doc) || length < emptyDocument {
 		return
@@ -127,7 +128,8 @@ func each(doc bsoncore.Document, f func(key []byte, v bsoncore.Value)) {
 	}
 }
 
-// binary is never nil for what is binary.
+// binary returns the bytes of a binary value, and nil for other types. For an
+// empty binary value it is not nil.
 func binary(v bsoncore.Value) []byte {
 	_, data, ok := v.BinaryOK()
 	if !ok {
@@ -136,7 +138,7 @@ func binary(v bsoncore.Value) []byte {
 	return data[:len(data):len(data)]
 }
 
-// milliseconds takes what no timeout can be for none.
+// milliseconds returns a duration, and zero for a value out of range.
 func milliseconds(v bsoncore.Value) time.Duration {
 	ms, ok := v.AsInt64OK()
 	if !ok || ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
@@ -145,7 +147,8 @@ func milliseconds(v bsoncore.Value) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// text returns a string's bytes, never nil for what is a string.
+// text returns the bytes of a string, and nil for other types. For an empty string
+// it is not nil.
 func text(v bsoncore.Value) []byte {
 	length, rest, ok := bsoncore.ReadLength(v.Data)
 	if v.Type != bsoncore.TypeString || !ok || length < 1 || int(length) > len(rest) {

@@ -12,10 +12,10 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// Confirm is [Store.Load] for a write whose outcome is unknown: it returns
-// only what a failover cannot undo, as if the write had been acknowledged. It
-// takes a read and a write that changes nothing. An error that does not wrap
-// [session.ErrNotFound] wraps [session.ErrUncertain].
+// Confirm implements [session.Confirmer]. It is like [Store.Load], but a failover
+// cannot undo the state that it returns. The Manager calls it after a write whose
+// outcome is unknown. Confirm sends a read and a write without effects. It returns
+// an error that wraps [session.ErrNotFound] or [session.ErrUncertain].
 func (s *Store) Confirm(ctx context.Context, id session.ID) (*session.Record, error) {
 	var raw bson.Raw
 	err := s.do(ctx, passing, func(ctx context.Context) (err error) {
@@ -31,14 +31,14 @@ func (s *Store) Confirm(ctx context.Context, id session.ID) (*session.Record, er
 	return decodeRecord(id, raw), nil
 }
 
-// confirm reads a document, nil if there is none, and then writes nothing to
-// it. The server acknowledges a write that changes nothing only when a majority
-// has everything that its primary had before, so an acknowledged one confirms
-// the read. This needs no read concern, which not every server has.
+// confirm reads a document and then sends an update without effects. The result
+// is nil if the document does not exist. The server acknowledges the update only
+// when a majority has all earlier writes of its primary, so the acknowledgement
+// confirms the read. This needs no read concern, which some servers lack.
 //
-// The write demands that the document is still the same: if there was a
-// failover in between, another primary may acknowledge it that never had what
-// was read.
+// The filter of the update holds every field that was read. After a failover, a
+// new primary could otherwise acknowledge the update without having the document
+// as it was read.
 func (s *Store) confirm(ctx context.Context, id session.ID) (bson.Raw, error) {
 	raw, err := s.coll.FindOne(ctx, filterID(id)).Raw()
 	if err != nil && !errors.Is(err, mongo.ErrNoDocuments) {
@@ -58,18 +58,19 @@ func (s *Store) confirm(ctx context.Context, id session.ID) (bson.Raw, error) {
 	return raw, nil
 }
 
-// changesNothing removes a field that no document has.
+// changesNothing is an update that removes a field which no document has.
 var changesNothing = bson.Raw(bsoncore.NewDocumentBuilder().AppendDocument("$unset",
 	bsoncore.NewDocumentBuilder().AppendString("nothing", "").Build()).Build())
 
-// filterSame matches the document with the fields of raw.
+// filterSame returns a filter for a document with the fields of raw.
 func filterSame(raw bson.Raw) bson.Raw {
 	at, b := bsoncore.AppendDocumentStart(make([]byte, 0, 2*len(raw)))
-	each(bsoncore.Document(raw), func(key []byte, v bsoncore.Value) {
+	eachElement(bsoncore.Document(raw), func(key []byte, v bsoncore.Value) {
 		b = appendCondition(b, string(key), func(b []byte) []byte { return bsoncore.AppendValueElement(b, "$eq", v) })
 	})
-	return end(b, at)
+	return endDocument(b, at)
 }
 
-// errChanged asks for another attempt.
-const errChanged = temporaryError("mongostore: the record changes too often to be confirmed")
+// errChanged is returned if the document has changed between the read and the
+// update.
+const errChanged = temporaryError("mongostore: cannot confirm the record, because it keeps changing")

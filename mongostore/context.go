@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// operation is the context that the driver gets in place of the caller's. It
-// keeps the end of the caller's context and its values, except the driver's
-// own: inside the callback of a transaction the caller's context names that
-// transaction, which would take the store's commands with it if it is aborted.
+// operation is the context passed to the driver in place of the caller's. It ends
+// with the caller's context and has its values, except those of the driver. In the
+// callback of a transaction, the caller's context holds the driver's session. The
+// store's commands would become part of the transaction and be lost if it aborts.
 //
-// It has no deadline. With one, the driver repeats a command that keeps
-// failing until then, thousands of times a second.
+// It has no deadline. With one, the driver repeats a failing command thousands of
+// times a second until the deadline.
 type operation struct{ context.Context }
 
 const driverPackages = "go.mongodb.org/mongo-driver/"

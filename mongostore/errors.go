@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// Codes of the server, from its error_codes.yml.
+// Error codes of MongoDB, from its error_codes.yml.
 const (
 	codeInvalidOptions       = 72
 	codeIndexOptionsConflict = 85
@@ -21,7 +21,7 @@ const (
 	codeNotImplemented       = 238
 )
 
-// readError gives an error of a read its meaning for the Manager.
+// readError converts an error of a read for the Manager.
 func readError(err error) error {
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return session.ErrNotFound
@@ -29,10 +29,10 @@ func readError(err error) error {
 	return err
 }
 
-// writeError gives an error of a write its meaning for the Manager. A write
-// that may have been applied is uncertain: its reply was lost, the server that
-// applied it may lose it, or the error does not say. A server that crashes
-// answers with all kinds of errors, so only known refusals count as refusals.
+// writeError converts an error of a write for the Manager. The outcome is uncertain
+// if the reply was lost, if the server may lose the applied write, or if the error
+// does not say whether the write was applied. A crashing server returns many kinds
+// of errors, so only known refusals count as refusals.
 func writeError(err error) error {
 	switch {
 	case err == nil || unsent(err):
@@ -48,16 +48,16 @@ func writeError(err error) error {
 	}
 }
 
-// tooLargeCodes are codes of a document that exceeds the server's limit.
+// tooLargeCodes are the error codes for a document above the server's size limit.
 var tooLargeCodes = []int{
 	10334,     // BSONObjectTooLarge
-	17419,     // the document after an update
+	17419,     // document too large after an update
 	17420,     // the same, on the first update of a document
 	285999133, // DocumentDB
 }
 
-// tooLarge reports whether the driver or the server refused a document for its
-// size. Servers differ in the code, and some give only a general one.
+// tooLarge reports whether the driver or the server refused a document because of
+// its size. Servers use different codes, and some only a general one.
 func tooLarge(err error) bool {
 	if errors.Is(err, driver.ErrDocumentTooLarge) {
 		return true
@@ -71,20 +71,21 @@ func tooLarge(err error) bool {
 	})
 }
 
+// hasCode reports whether err has one of the codes.
 func hasCode(err mongo.ServerError, codes ...int) bool {
 	return slices.ContainsFunc(codes, err.HasErrorCode)
 }
 
-// unsent reports whether no attempt reached a server. The driver returns such
-// an error only if there was no earlier attempt.
+// unsent reports whether no attempt reached a server. The driver returns such an
+// error only if there was no earlier attempt.
 func unsent(err error) bool {
 	var selection topology.ServerSelectionError
 	var pool topology.WaitQueueTimeoutError
 	if errors.As(err, &selection) || errors.As(err, &pool) || errors.Is(err, mongo.ErrClientDisconnected) || poolCleared(err) {
 		return true
 	}
-	// An error of a connection that was in use is inside a driver.Error; one
-	// of a connection that could not be made is not.
+	// The driver wraps the error of an established connection in a driver.Error,
+	// but not the error of a connection that could not be established.
 	if command, ok := err.(mongo.CommandError); ok {
 		err = command.Wrapped
 	}
@@ -92,23 +93,23 @@ func unsent(err error) bool {
 	return ok
 }
 
-// poolCleared reports whether the driver gave out no connection because others
-// to the same server had failed. It does not export this error.
+// poolCleared reports whether the driver provided no connection because other
+// connections to the server had failed. The driver does not export this error.
 func poolCleared(err error) bool {
 	var cleared interface{ Retryable() bool }
 	return errors.As(err, &cleared) && cleared.Retryable()
 }
 
-// refusals are codes with which a server says that it has not applied a write.
-// Codes that are missing here are uncertain, InternalError (1), UnknownError
-// (8) and MaxTimeMSExpired (50) among them.
+// refusals are the error codes of a server that has not applied a write. All other
+// codes are uncertain, including InternalError (1), UnknownError (8) and
+// MaxTimeMSExpired (50).
 var refusals = []int{
 	2,     // BadValue
 	9,     // FailedToParse
 	13,    // Unauthorized
 	14,    // TypeMismatch
 	18,    // AuthenticationFailed
-	20,    // IllegalOperation: a retryable write on a server without them
+	20,    // IllegalOperation, for a retryable write on a server without these
 	26,    // NamespaceNotFound
 	28,    // PathNotViable
 	40,    // ConflictingUpdateOperators
@@ -132,12 +133,12 @@ var refusals = []int{
 	40415, // an unknown field of a command
 }
 
-// refused reports whether err says that the write was not applied. With the
-// label RetryableWriteError it does not: the driver may have sent the write
-// twice, and the error is only about the second attempt.
+// refused reports whether err proves that the write was not applied. An error with
+// the label RetryableWriteError is no proof, because the driver may have sent the
+// write twice and the error concerns only the second attempt.
 func refused(err error) bool {
 	if errors.Is(err, driver.ErrUnsupportedStorageEngine) {
-		return true // in place of IllegalOperation
+		return true // the driver returns it instead of IllegalOperation
 	}
 	var labeled mongo.LabeledError
 	if errors.As(err, &labeled) && (labeled.HasErrorLabel("RetryableWriteError") || labeled.HasErrorLabel("NetworkError")) {
@@ -155,8 +156,9 @@ func refused(err error) bool {
 	return len(codes) > 0 && !slices.ContainsFunc(codes, func(code int) bool { return !slices.Contains(refusals, code) })
 }
 
-// passingCodes are those of the driver specifications' retryable errors, of a
-// server under overload, and of a conflict with another write.
+// passingCodes are the error codes of temporary failures. They are the retryable
+// errors of the driver specifications, overload, and a conflict with another
+// write.
 var passingCodes = []int{
 	6,     // HostUnreachable
 	7,     // HostNotFound
@@ -178,14 +180,15 @@ var passingCodes = []int{
 	64,    // WriteConcernTimeout
 }
 
-// passing reports whether another attempt may succeed.
+// passing reports whether another attempt may succeed. It ignores whether the
+// write may have been applied, see unapplied.
 func passing(err error) bool {
 	var labeled mongo.LabeledError
 	if errors.As(err, &labeled) && (labeled.HasErrorLabel("RetryableWriteError") || labeled.HasErrorLabel("NetworkError")) {
 		return true
 	}
-	// If the driver wraps the error of a cleared pool, it does not make another
-	// attempt itself.
+	// The driver makes no second attempt itself if it has wrapped the error of a
+	// cleared pool.
 	var temporary temporaryError
 	if errors.As(err, &temporary) || poolCleared(err) {
 		return true
@@ -198,20 +201,21 @@ func passing(err error) bool {
 	return mongo.IsNetworkError(err) || errors.As(err, &conn)
 }
 
-// temporaryError is a finding of this package after which another attempt may
+// temporaryError is an error of this package after which another attempt may
 // succeed.
 type temporaryError string
 
 func (e temporaryError) Error() string { return string(e) }
 
-// unapplied reports whether another attempt may succeed and the last one is
-// known not to have been applied. Otherwise the Manager must read the record
-// before it repeats a write.
+// unapplied reports whether another attempt may succeed and the last one was
+// certainly not applied. Otherwise the Manager must read the record before it
+// repeats a write.
 func unapplied(err error) bool {
 	return passing(err) && !errors.Is(err, session.ErrUncertain)
 }
 
-// notSupported reports whether the server does not know an option.
+// notSupported reports whether the server does not implement a command or an
+// option.
 func notSupported(err error) bool {
 	var server mongo.ServerError
 	return errors.As(err, &server) && hasCode(server, codeNotImplemented, codeCommandNotSupported)

@@ -55,11 +55,11 @@ func FuzzEscape(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		field := escape(name)
+		field := escapeKey(name)
 		if bytes.ContainsAny([]byte(field), ".$ \x00") {
 			t.Fatalf("%q became %q", name, field)
 		}
-		if back := unescape(field); back != name {
+		if back := unescapeKey(field); back != name {
 			t.Fatalf("%q came back as %q", name, back)
 		}
 	})

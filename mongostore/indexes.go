@@ -11,19 +11,22 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// Expiry is what removes expired sessions. They are dead before: the Manager
-// judges them by its own clock.
+// Expiry selects how expired documents are removed. Removal only frees space. The
+// Manager rejects a session as soon as it has expired by the Manager's clock.
 type Expiry int
 
 const (
-	// ExpiryAuto is ExpiryTTL where the server has TTL indexes, else
-	// ExpirySweep.
+	// ExpiryAuto is ExpiryTTL if the server supports TTL indexes, and
+	// otherwise ExpirySweep.
 	ExpiryAuto Expiry = iota
-	// ExpiryTTL is a TTL index; a server without them is an error.
+	// ExpiryTTL uses a TTL index. The server removes a document 300 seconds
+	// after its session has expired by the server's clock. Open returns an error
+	// if the server does not support TTL indexes.
 	ExpiryTTL
-	// ExpirySweep deletes in the background, every few minutes, until Close.
+	// ExpirySweep deletes expired documents in the background, every few
+	// minutes, until Close.
 	ExpirySweep
-	// ExpiryNone leaves it to somebody else.
+	// ExpiryNone removes no documents. Use it if another program removes them.
 	ExpiryNone
 )
 
@@ -31,13 +34,14 @@ const (
 	indexTTL  = "session_expires"
 	indexUser = "session_user"
 
-	// ttlMargin keeps the server, whose clock may be ahead of the app's, from
-	// removing what is still alive. In seconds.
+	// ttlMargin is the time in seconds between the end of a session and its
+	// removal. The server's clock may be ahead of the app's, and without a margin
+	// the server would remove live sessions.
 	ttlMargin = 300
 )
 
-// ensureIndexes makes the two indexes, which any number of instances may do at
-// once, and reports whether a sweep must do what the TTL index cannot.
+// ensureIndexes creates the two indexes. Any number of instances may do so at the
+// same time. It reports whether expired documents must be swept.
 func (s *Store) ensureIndexes(ctx context.Context) (sweeps bool, err error) {
 	if err := s.ensureUser(ctx); err != nil {
 		return false, s.indexError(indexUser, err)
@@ -50,19 +54,19 @@ func (s *Store) ensureIndexes(ctx context.Context) (sweeps bool, err error) {
 	}
 	err = s.ensureTTL(ctx)
 	if notSupported(err) && s.expiry == ExpiryAuto {
-		s.log.InfoContext(ctx, "mongostore: this server has no TTL indexes, expired sessions are swept instead")
+		s.log.InfoContext(ctx, "mongostore: server has no TTL indexes; deleting expired sessions in the background")
 		return true, s.ensureExpires(ctx)
 	}
 	return false, s.indexError(indexTTL, err)
 }
 
-// simple compares strings byte by byte. A collection may have another default,
-// with which the users "ann" and "Ann" are one.
+// simple is the collation that compares strings byte by byte. With another default
+// collation of the collection, the users "ann" and "Ann" may be equal.
 var simple = &options.Collation{Locale: "simple"}
 
-// ensureUser makes the index by user. It leaves out the parts that a server
-// does not know. A query then has no collation either, so that it has the
-// index's.
+// ensureUser creates the index by user. It omits the options that the server does
+// not support. If the index has no collation, queries omit it too, because a query
+// uses only an index with the query's collation.
 func (s *Store) ensureUser(ctx context.Context) error {
 	keys := bson.D{{Key: fieldUser, Value: 1}, {Key: fieldCreated, Value: 1}}
 	hasUser := bson.D{{Key: fieldUser, Value: bson.D{{Key: "$gt", Value: ""}}}}
@@ -84,26 +88,26 @@ func (s *Store) ensureUser(ctx context.Context) error {
 	if !conflicts(err) {
 		return err
 	}
-	switch is := s.conflicting(ctx, indexUser, keys); {
-	case !is.ours:
-		return s.inTheWay(is, "it is not "+indexUser, err)
-	case is.Collation.Locale != "" && is.Collation.Locale != simple.Locale:
-		return s.inTheWay(is, "its collation is "+is.Collation.Locale+", not "+simple.Locale, err)
+	switch found := s.conflicting(ctx, indexUser, keys); {
+	case !found.ours:
+		return s.inTheWay(found, "it is not the index "+indexUser, err)
+	case found.Collation.Locale != "" && found.Collation.Locale != simple.Locale:
+		return s.inTheWay(found, "its collation is "+found.Collation.Locale+", not "+simple.Locale, err)
 	}
-	return nil // of an earlier version, and as good
+	return nil // an index of an earlier version, which serves the same queries
 }
 
-// ensureExpires makes the index that a sweep reads. A TTL index of our name
-// does as well.
+// ensureExpires creates the index for the sweep's queries. It accepts a TTL index
+// with the same name and fields.
 func (s *Store) ensureExpires(ctx context.Context) error {
 	keys := bson.D{{Key: fieldExpires, Value: 1}}
 	err := s.ensure(ctx, mongo.IndexModel{Keys: keys, Options: options.Index().SetName(indexTTL)})
 	if conflicts(err) {
-		is := s.conflicting(ctx, indexTTL, keys)
-		if is.ours {
+		found := s.conflicting(ctx, indexTTL, keys)
+		if found.ours {
 			return nil
 		}
-		err = s.inTheWay(is, "it is not "+indexTTL, err)
+		err = s.inTheWay(found, "it is not the index "+indexTTL, err)
 	}
 	return s.indexError(indexTTL, err)
 }
@@ -113,8 +117,8 @@ func (s *Store) ensure(ctx context.Context, index mongo.IndexModel) error {
 	return err
 }
 
-// ensureTTL makes the TTL index, or gives one of our name that an older
-// setting or a sweep left the margin of today.
+// ensureTTL creates the TTL index. If an index with this name exists, left by an
+// older margin or by ExpirySweep, it changes its margin.
 func (s *Store) ensureTTL(ctx context.Context) error {
 	keys := bson.D{{Key: fieldExpires, Value: 1}}
 	err := s.ensure(ctx, mongo.IndexModel{
@@ -124,9 +128,9 @@ func (s *Store) ensureTTL(ctx context.Context) error {
 	if !conflicts(err) {
 		return err
 	}
-	is := s.conflicting(ctx, indexTTL, keys)
-	if !is.ours {
-		return s.inTheWay(is, "it is not the TTL index that sessions need", err)
+	found := s.conflicting(ctx, indexTTL, keys)
+	if !found.ours {
+		return s.inTheWay(found, "it is not the index "+indexTTL, err)
 	}
 	err = s.coll.Database().RunCommand(ctx, bson.D{
 		{Key: "collMod", Value: s.coll.Name()},
@@ -134,7 +138,7 @@ func (s *Store) ensureTTL(ctx context.Context) error {
 	}).Err()
 	var server mongo.ServerError
 	if errors.As(err, &server) && server.HasErrorCode(codeInvalidOptions) {
-		return s.inTheWay(is, "this server cannot make it a TTL index; or use ExpirySweep", err)
+		return s.inTheWay(found, "this server cannot make it a TTL index; or use ExpirySweep", err)
 	}
 	return err
 }
@@ -144,20 +148,21 @@ func conflicts(err error) bool {
 	return errors.As(err, &server) && hasCode(server, codeIndexOptionsConflict, codeIndexKeySpecConflict)
 }
 
-// index describes an index that conflicts with one of the store's.
+// index describes an existing index that conflicts with an index of the store.
 type index struct {
 	Name      string
 	Key       bson.Raw
 	Collation struct{ Locale string }
 
-	ours bool // it has our name and is on our fields
+	ours bool // it has the name and the fields of the store's index
 }
 
-// conflicting finds the index that conflicts with one of this name on keys.
-func (s *Store) conflicting(ctx context.Context, name string, keys bson.D) (is index) {
+// conflicting returns the existing index that conflicts with an index of this name
+// on keys. It returns a zero index if it cannot find out.
+func (s *Store) conflicting(ctx context.Context, name string, keys bson.D) (found index) {
 	cur, err := s.coll.Indexes().List(ctx)
 	if err != nil {
-		return is
+		return found
 	}
 	defer cur.Close(ctx)
 	for cur.Next(ctx) {
@@ -166,15 +171,16 @@ func (s *Store) conflicting(ctx context.Context, name string, keys bson.D) (is i
 			continue
 		}
 		sameKeys := sameFields(other.Key, keys)
-		if other.Name == name || sameKeys && is.Name == "" {
-			is = other
-			is.ours = other.Name == name && sameKeys
+		if other.Name == name || sameKeys && found.Name == "" {
+			found = other
+			found.ours = other.Name == name && sameKeys
 		}
 	}
-	return is
+	return found
 }
 
-// sameFields reports whether an index is on these fields, in ascending order.
+// sameFields reports whether an index has exactly these fields, in ascending
+// order.
 func sameFields(key bson.Raw, keys bson.D) bool {
 	elements, err := key.Elements()
 	return err == nil && slices.EqualFunc(elements, keys, func(e bson.RawElement, k bson.E) bool {
@@ -183,24 +189,25 @@ func sameFields(key bson.Raw, keys bson.D) bool {
 	})
 }
 
-// indexInTheWay is an error that says what to do.
+// indexInTheWay is an error of inTheWay, to which indexError adds nothing.
 type indexInTheWay struct{ error }
 
 func (e indexInTheWay) Unwrap() error { return e.error }
 
-// inTheWay is the error of an index that must be dropped by hand: the store
-// drops no index, as it cannot know who else needs it.
-func (s *Store) inTheWay(is index, why string, err error) error {
-	return indexInTheWay{fmt.Errorf("index %q of %s is in the way (%s); drop it, or use WithoutIndexes: in mongosh, db.%s.dropIndex(%q): %w",
-		is.Name, s.namespace(), why, s.coll.Name(), is.Name, err)}
+// inTheWay returns the error for an index that must be dropped manually. The store
+// drops no index, because another program may need it.
+func (s *Store) inTheWay(found index, why string, err error) error {
+	return indexInTheWay{fmt.Errorf("index %q of %s conflicts with the store (%s); drop it, or use WithoutIndexes: in mongosh, db.%s.dropIndex(%q): %w",
+		found.Name, s.namespace(), why, s.coll.Name(), found.Name, err)}
 }
 
+// indexError adds the index's name and advice to an error.
 func (s *Store) indexError(name string, err error) error {
 	var inTheWay indexInTheWay
 	if err == nil || errors.As(err, &inTheWay) {
 		return err
 	}
-	return fmt.Errorf("cannot create index %q of %s: %w; create it as docs/reference/indexes.md says and use WithoutIndexes, or permit the app to do so",
+	return fmt.Errorf("cannot create index %q of %s: %w; allow the app to create it, or create it as in docs/reference/indexes.md and use WithoutIndexes",
 		name, s.namespace(), err)
 }
 

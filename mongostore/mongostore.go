@@ -1,5 +1,5 @@
-// Package mongostore keeps sessions in MongoDB: a document each, read and
-// written by its _id alone, which a TTL index removes after its time.
+// Package mongostore stores sessions in MongoDB. Each session is one document,
+// accessed by its _id. A TTL index removes expired documents.
 package mongostore
 
 import (
@@ -20,35 +20,39 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// Store is a [session.Store] on a collection. It is safe for concurrent use.
-// Reads go to the primary and writes are acknowledged by a majority's journals,
-// whatever the URI or the client says.
+// Store is a [session.Store] and a [session.Confirmer] on a collection. It is safe
+// for concurrent use. All its methods except Collection do I/O. Reads go to the
+// primary, and writes are acknowledged by the journals of a majority. Settings in
+// the URI or the client do not change this.
 //
-// A method returns when its context ends: while it waits for a connection, for
-// a reply, or to make another attempt. If the end comes while a command is under
-// way, the driver closes the connection, and a write is uncertain. Pass a
-// context that ends only if the server takes too long, as the Manager does. A
-// deadline does not reach the server. The store ignores a session of the driver
-// in the context, so it never takes part in a transaction of the caller.
+// A method returns when its context ends, while it waits for a connection, for a
+// reply or for another attempt. If a command has been sent by then, the driver
+// closes the connection, and the outcome of a write is uncertain. So pass a context
+// that ends only if the server takes too long, as the Manager does. A deadline is
+// not sent to the server. The store ignores a session of the driver in the context,
+// so it never takes part in a transaction of the caller.
 type Store struct {
 	config
 	coll   *mongo.Collection
-	client *mongo.Client // nil: the caller's own
+	client *mongo.Client // nil after OpenCollection, because the caller owns it
 	flight atomic.Int64
 
-	noCollations atomic.Bool // the server does not know collations
+	noCollations atomic.Bool // whether the server does not support collations
 
 	batches batcher
 	sweeper sweeper
 }
 
-var _ session.Store = (*Store)(nil)
+var (
+	_ session.Store     = (*Store)(nil)
+	_ session.Confirmer = (*Store)(nil)
+)
 
-// Open connects to the server of a MongoDB URI, makes sure that it answers and
-// that the indexes are there, and returns the store, which owns the
-// connection: end it with Close. Where nobody answers it gives up after the
-// URI's connectTimeoutMS, 10 seconds by default. Errors name the hosts, never
-// the password.
+// Open connects to the server of a MongoDB URI, waits for its reply, creates the
+// indexes if they do not exist, and returns the store. The store owns its
+// connections, so call Close at the end. Open returns an error if the server does
+// not reply within the URI's connectTimeoutMS, 10 seconds by default. Creating an
+// index may take longer. Errors name the hosts but never the password.
 func Open(ctx context.Context, uri string, opts ...Option) (*Store, error) {
 	cs, err := parseURI(uri)
 	c, cerr := configure(append([]Option{databaseOf(cs)}, opts...))
@@ -56,8 +60,8 @@ func Open(ctx context.Context, uri string, opts ...Option) (*Store, error) {
 		return nil, err
 	}
 	co := options.Client().ApplyURI(uri)
-	// With a timeout of its own the driver would repeat a failing command
-	// until then, thousands of times a second; the Manager bounds each call.
+	// With a timeout, the driver would repeat a failing command thousands of
+	// times a second until its end. The Manager limits the time of each call.
 	co.Timeout = nil
 	pool := uint64(defaultPool)
 	if co.MaxPoolSize != nil && *co.MaxPoolSize > 0 {
@@ -75,15 +79,16 @@ func Open(ctx context.Context, uri string, opts ...Option) (*Store, error) {
 	if cs.ConnectTimeoutSet && cs.ConnectTimeout > 0 {
 		timeout = cs.ConnectTimeout
 	}
-	if err := s.start(ctx, timeout, fmt.Sprintf(" at %v", cs.Hosts)); err != nil {
+	if err := s.setUp(ctx, timeout, fmt.Sprintf(" at %v", cs.Hosts)); err != nil {
 		s.Close(context.WithoutCancel(ctx))
 		return nil, fmt.Errorf("mongostore: %s", redact(err, uri))
 	}
 	return s, nil
 }
 
-// OpenCollection is Open on a collection of a client that stays the caller's.
-// A timeout of that client applies to each call: better leave it unset.
+// OpenCollection is like [Open] but uses an existing collection. The caller remains
+// responsible for disconnecting its client. Leave the client's Timeout unset. If it
+// is set, it applies to each operation.
 func OpenCollection(ctx context.Context, coll *mongo.Collection, opts ...Option) (*Store, error) {
 	c, err := configure(opts)
 	if coll == nil {
@@ -96,12 +101,13 @@ func OpenCollection(ctx context.Context, coll *mongo.Collection, opts ...Option)
 		c.maxFlight = defaultPool * flightsPerConn
 	}
 	s := &Store{config: c, coll: coll}
-	if err := s.start(ctx, openTimeout, ""); err != nil {
+	if err := s.setUp(ctx, openTimeout, ""); err != nil {
 		return nil, fmt.Errorf("mongostore: %w", err)
 	}
 	return s, nil
 }
 
+// databaseOf returns an option that sets the database of the URI, if it has one.
 func databaseOf(cs *connstring.ConnString) Option {
 	return func(c *config) {
 		if cs != nil && cs.Database != "" {
@@ -110,9 +116,9 @@ func databaseOf(cs *connstring.ConnString) Option {
 	}
 }
 
-// start connects to the server, waits for it at most for timeout, and makes the
-// indexes. Where names the server in errors.
-func (s *Store) start(ctx context.Context, timeout time.Duration, where string) error {
+// setUp waits for a reply of the server until timeout, creates the indexes and
+// starts the sweep. Errors name the server by address.
+func (s *Store) setUp(ctx context.Context, timeout time.Duration, address string) error {
 	ctx = operation{ctx}
 	journal := true
 	s.coll = s.coll.Clone(options.Collection().
@@ -120,10 +126,11 @@ func (s *Store) start(ctx context.Context, timeout time.Duration, where string) 
 		SetReadConcern(readconcern.Local()).
 		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}))
 	if err := s.ping(ctx, timeout); err != nil {
-		return fmt.Errorf("no usable server%s: %w", where, err)
+		return fmt.Errorf("no usable server%s: %w", address, err)
 	}
 	if s.batched {
-		s.batched = !s.onMongos(ctx)
+		reply, err := s.hello(ctx)
+		s.batched = err == nil && reply.Msg != "isdbgrid" // the mark of a mongos
 	}
 	sweeps := s.expiry == ExpirySweep
 	if s.indexes {
@@ -138,8 +145,8 @@ func (s *Store) start(ctx context.Context, timeout time.Duration, where string) 
 	return nil
 }
 
-// ping is what the timeout bounds; to build an index of a large collection may
-// take longer. It is no deadline: see Open.
+// ping waits for the server until timeout. It cancels ctx instead of setting a
+// deadline, for the reason in Open.
 func (s *Store) ping(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -147,19 +154,26 @@ func (s *Store) ping(ctx context.Context, timeout time.Duration) error {
 	return s.coll.Database().Client().Ping(ctx, readpref.Primary())
 }
 
-func (s *Store) onMongos(ctx context.Context) bool {
-	var hello struct{ Msg string }
-	err := s.coll.Database().RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello)
-	return err != nil || hello.Msg == "isdbgrid"
+// helloReply is a part of the server's description of itself.
+type helloReply struct {
+	Msg       string
+	LocalTime time.Time `bson:"localTime"`
 }
 
-// Collection returns the collection, to count or to look through. What it
-// changes there the sessions' requests do not see coming.
+func (s *Store) hello(ctx context.Context) (reply helloReply, err error) {
+	err = s.coll.Database().RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&reply)
+	return reply, err
+}
+
+// Collection returns the underlying collection, for counting or inspecting
+// sessions. Do not modify its documents, because concurrent requests do not expect
+// it. Deleting a document ends its session. A document without a verifier field is
+// a revocation marker and not a session. Collection does no I/O.
 func (s *Store) Collection() *mongo.Collection { return s.coll }
 
-// Close stops what the store runs in the background and, after [Open], ends
-// its connections. Operations under way fail when ctx ends. A second call does
-// nothing.
+// Close stops the background sweep. After [Open] it also closes the connections. It
+// waits for running operations until ctx ends, and these then fail. A second call
+// does nothing.
 func (s *Store) Close(ctx context.Context) error {
 	s.sweeper.stop()
 	if s.client == nil {
@@ -171,7 +185,8 @@ func (s *Store) Close(ctx context.Context) error {
 	return nil
 }
 
-// Load implements [session.Store].
+// Load implements [session.Store]. After a temporary error it tries again until ctx
+// ends.
 func (s *Store) Load(ctx context.Context, id session.ID) (*session.Record, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
@@ -183,6 +198,7 @@ func (s *Store) Load(ctx context.Context, id session.ID) (*session.Record, error
 	return s.loadAlone(operation{ctx}, id)
 }
 
+// loadAlone reads a record with a command of its own.
 func (s *Store) loadAlone(ctx context.Context, id session.ID) (*session.Record, error) {
 	var raw bson.Raw
 	err := repeat(ctx, passing, func(ctx context.Context) (err error) {
@@ -195,7 +211,8 @@ func (s *Store) loadAlone(ctx context.Context, id session.ID) (*session.Record, 
 	return decodeRecord(id, raw), nil
 }
 
-// Insert implements [session.Store].
+// Insert implements [session.Store]. After a temporary error it tries again until
+// ctx ends, unless the record may have been stored.
 func (s *Store) Insert(ctx context.Context, rec *session.Record) error {
 	return s.do(ctx, unapplied, func(ctx context.Context) error {
 		_, err := s.coll.InsertOne(ctx, encodeRecord(rec))
@@ -203,7 +220,8 @@ func (s *Store) Insert(ctx context.Context, rec *session.Record) error {
 	})
 }
 
-// Update implements [session.Store].
+// Update implements [session.Store]. After a temporary error it tries again until
+// ctx ends, unless the change may have been applied.
 func (s *Store) Update(ctx context.Context, id session.ID, ch *session.Change) error {
 	filter, update := encodeChange(id, ch)
 	if update == nil {
@@ -218,7 +236,7 @@ func (s *Store) Update(ctx context.Context, id session.ID, ch *session.Change) e
 	})
 }
 
-// expect is an Update without effects: it checks only the guard.
+// expect is an Update without effects. It only checks the guard.
 func (s *Store) expect(ctx context.Context, filter bson.Raw, ch *session.Change) error {
 	return s.do(ctx, passing, func(ctx context.Context) error {
 		err := s.coll.FindOne(ctx, filter).Err()
@@ -229,6 +247,7 @@ func (s *Store) expect(ctx context.Context, filter bson.Raw, ch *session.Change)
 	})
 }
 
+// matched returns the result of an Update whose filter matched a document or not.
 func matched(ok bool, ch *session.Change) error {
 	switch {
 	case ok:
@@ -240,7 +259,8 @@ func matched(ok bool, ch *session.Change) error {
 	}
 }
 
-// Delete implements [session.Store].
+// Delete implements [session.Store]. After a temporary error it tries again until
+// ctx ends.
 func (s *Store) Delete(ctx context.Context, id session.ID) error {
 	return s.do(ctx, passing, func(ctx context.Context) error {
 		res, err := s.coll.DeleteOne(ctx, filterID(id))
@@ -251,9 +271,9 @@ func (s *Store) Delete(ctx context.Context, id session.ID) error {
 	})
 }
 
-// expectNone is part of Delete. That a server has deleted nothing does not mean
-// that there is nothing: DocumentDB answers so if the document is updated at
-// the same time, and leaves it there.
+// expectNone checks for Delete whether the document is gone. The server's count
+// does not show it. If another request updates the document at the same time,
+// DocumentDB reports 0 deleted documents and leaves it.
 func (s *Store) expectNone(ctx context.Context, id session.ID) error {
 	err := s.coll.FindOne(ctx, filterID(id), options.FindOne().SetProjection(onlyID)).Err()
 	switch {
@@ -265,7 +285,8 @@ func (s *Store) expectNone(ctx context.Context, id session.ID) error {
 	return err
 }
 
-// List implements [session.Store].
+// List implements [session.Store]. After a temporary error it tries again until ctx
+// ends.
 func (s *Store) List(ctx context.Context, user string) (infos []session.Info, err error) {
 	err = s.do(ctx, passing, func(ctx context.Context) error {
 		infos, err = s.list(ctx, user)
@@ -277,8 +298,8 @@ func (s *Store) List(ctx context.Context, user string) (infos []session.Info, er
 	return infos, err
 }
 
-// list compares each user again: a server that knows no collation in a query
-// may still have one for the collection.
+// list compares each user again, because a server without collations for queries
+// may have one for the collection.
 func (s *Store) list(ctx context.Context, user string) (infos []session.Info, err error) {
 	opts := options.Find().SetProjection(withoutData)
 	if !s.noCollations.Load() {
@@ -297,5 +318,5 @@ func (s *Store) list(ctx context.Context, user string) (infos []session.Info, er
 	return infos, cur.Err()
 }
 
-// errNotDeleted asks for another attempt.
-const errNotDeleted = temporaryError("mongostore: the server does not delete the record")
+// errNotDeleted is returned if the document still exists after a deletion.
+const errNotDeleted = temporaryError("mongostore: the server did not delete the record")

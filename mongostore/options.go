@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Option changes a default of [Open] and [OpenCollection].
+// Option changes a default of [Open] or [OpenCollection]. These check all options
+// and return one error that lists every problem.
 type Option func(*config)
 
 type config struct {
@@ -20,19 +21,19 @@ type config struct {
 	faults               []error
 }
 
-// WithDatabase names the database, by default that of the URI, else app. It
-// does not apply to OpenCollection.
+// WithDatabase sets the name of the database. The default is the database of the
+// URI, or app if the URI names no database. It has no effect on OpenCollection.
 func WithDatabase(name string) Option {
 	return func(c *config) { c.database = c.named("WithDatabase", name) }
 }
 
-// WithCollection names the collection, http_sessions by default. It does not
-// apply to OpenCollection.
+// WithCollection sets the name of the collection. The default is http_sessions. It
+// has no effect on OpenCollection.
 func WithCollection(name string) Option {
 	return func(c *config) { c.collection = c.named("WithCollection", name) }
 }
 
-// WithExpiry sets what removes expired sessions, [ExpiryAuto] by default.
+// WithExpiry sets how expired documents are removed. The default is [ExpiryAuto].
 func WithExpiry(e Expiry) Option {
 	return func(c *config) {
 		c.expiry = e
@@ -42,13 +43,15 @@ func WithExpiry(e Expiry) Option {
 	}
 }
 
-// WithoutIndexes leaves the indexes to somebody else: deploy tools, where the
-// app may not create any. docs/reference/indexes.md lists them.
+// WithoutIndexes stops [Open] from creating indexes. Use it if the app may not create
+// any, and create them before the first deployment. docs/reference/indexes.md lists them.
+// [ExpiryAuto] then removes no documents itself, so a server without TTL indexes
+// needs [ExpirySweep].
 func WithoutIndexes() Option {
 	return func(c *config) { c.indexes = false }
 }
 
-// WithLogger sets where the store logs, [slog.Default] by default.
+// WithLogger sets the store's logger. The default is [slog.Default].
 func WithLogger(log *slog.Logger) Option {
 	return func(c *config) {
 		c.log = log
@@ -58,11 +61,11 @@ func WithLogger(log *slog.Logger) Option {
 	}
 }
 
-// WithMaxInFlight bounds the operations under way at a time, including those
-// that wait for a connection, for another attempt or for a batch. Beyond the
-// bound they fail at once, so that a server that has become slow does not fill
-// the memory. It must be from 1 to 1,000,000. The default is ten times the pool
-// of connections.
+// WithMaxInFlight sets the maximum number of concurrent operations, including
+// operations that wait for a connection, for another attempt or for a batch. It
+// must be from 1 to 1,000,000. The default is ten times the size of the connection
+// pool. Further operations fail immediately, so a slow server does not fill the
+// app's memory.
 func WithMaxInFlight(n int) Option {
 	return func(c *config) {
 		c.maxFlight = int64(n)
@@ -84,9 +87,9 @@ func (c *config) named(option, name string) string {
 }
 
 const (
-	defaultPool    = 100 // the driver's own
+	defaultPool    = 100 // the driver's default
 	flightsPerConn = 10
-	// openTimeout bounds Open where the URI has no connectTimeoutMS.
+	// openTimeout is the timeout of Open if the URI has no connectTimeoutMS.
 	openTimeout = 10 * time.Second
 )
 

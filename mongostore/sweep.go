@@ -16,17 +16,19 @@ const (
 	sweepInterval = 5 * time.Minute
 	sweepFirst    = 5 * time.Second
 	sweepBatch    = 500
-	// sweepMargin is wider than the TTL index's: two clocks are involved, and
-	// nothing hurries.
+	// sweepMargin is longer than ttlMargin, because the sweep depends on two
+	// clocks.
 	sweepMargin = 10 * time.Minute
 )
 
-// sweeper runs the sweep of a store in the background.
+// sweeper deletes expired documents in the background.
 type sweeper struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
 
+// start runs a sweep after a few seconds and then at random intervals, so replicas
+// do not sweep at the same time.
 func (w *sweeper) start(s *Store) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
@@ -40,12 +42,13 @@ func (w *sweeper) start(s *Store) {
 			case <-timer.C:
 			}
 			if n, err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-				s.log.WarnContext(ctx, "mongostore: a sweep of expired sessions failed and will be repeated", "removed", n, "error", err)
+				s.log.WarnContext(ctx, "mongostore: cannot delete expired sessions; will retry", "removed", n, "error", err)
 			}
 		}
 	})
 }
 
+// stop cancels a running sweep and waits for its end.
 func (w *sweeper) stop() {
 	if w.cancel != nil {
 		w.cancel()
@@ -53,8 +56,8 @@ func (w *sweeper) stop() {
 	w.done.Wait()
 }
 
-// sweep removes what has long expired, by the slower of two clocks, in batches
-// that leave the server room for others.
+// sweep deletes documents that expired more than sweepMargin ago, by the slower of
+// two clocks. It deletes in batches, so other commands can run in between.
 func (s *Store) sweep(ctx context.Context) (removed int64, err error) {
 	cutoff, err := s.cutoff(ctx)
 	if err != nil {
@@ -72,39 +75,39 @@ func (s *Store) sweep(ctx context.Context) (removed int64, err error) {
 		if len(ids) == 0 {
 			return removed, cur.Err()
 		}
-		// The condition again: a touch may have come in between.
+		// The condition is repeated, because a request may have touched the
+		// session since the find.
 		res, err := s.coll.DeleteMany(ctx, bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}}, expired})
 		if err != nil {
 			return removed, err
 		}
 		removed += res.DeletedCount
 		if res.DeletedCount == 0 {
-			return removed, nil // another replica came first
+			return removed, nil // another replica has deleted them
 		}
 	}
 }
 
-// nextIDs returns those of the next documents, at most a batch.
+// nextIDs returns the IDs of the next documents, at most sweepBatch.
 func nextIDs(ctx context.Context, cur *mongo.Cursor) (ids bson.A) {
 	for len(ids) < sweepBatch && cur.Next(ctx) {
 		id := cur.Current.Lookup(fieldID)
-		id.Value = bytes.Clone(id.Value) // the cursor's, until it moves on
+		id.Value = bytes.Clone(id.Value) // the cursor reuses its buffer
 		ids = append(ids, id)
 	}
 	return ids
 }
 
+// cutoff returns the time before which a document must have expired to be deleted.
+// It uses the earlier of the app's and the server's clock.
 func (s *Store) cutoff(ctx context.Context) (time.Time, error) {
-	var hello struct {
-		LocalTime time.Time `bson:"localTime"`
-	}
-	err := s.coll.Database().RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello)
+	reply, err := s.hello(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
 	now := time.Now()
-	if !hello.LocalTime.IsZero() && hello.LocalTime.Before(now) {
-		now = hello.LocalTime
+	if !reply.LocalTime.IsZero() && reply.LocalTime.Before(now) {
+		now = reply.LocalTime
 	}
 	return now.Add(-sweepMargin), nil
 }

@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
 )
 
+// parseURI parses a URI. Its errors do not repeat secrets.
 func parseURI(uri string) (*connstring.ConnString, error) {
 	if strings.TrimSpace(uri) == "" {
 		return nil, errors.New("mongostore: the URI is empty (is the environment variable MONGO_URI set?); want mongodb://host:27017/database")
@@ -22,11 +23,11 @@ func parseURI(uri string) (*connstring.ConnString, error) {
 	return cs, nil
 }
 
-// redact returns an error's text without anything of the URI that is secret:
-// the driver's parser repeats what it cannot read.
+// redact returns the text of an error without the secrets of the URI, because the
+// driver's parser repeats the malformed part of a URI in its errors.
 func redact(err error, uri string) string {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("nobody answered in time: %w", err)
+		err = fmt.Errorf("no reply in time: %w", err)
 	}
 	text := err.Error()
 	for _, s := range secrets(uri) {
@@ -37,8 +38,8 @@ func redact(err error, uri string) string {
 	return text
 }
 
-// secrets lists the parts of a URI that must not be shown, the longest first;
-// it takes malformed ones too.
+// secrets returns the parts of a URI that must not be shown, the longest first. The
+// URI may be malformed.
 func secrets(uri string) []string {
 	found := []string{uri}
 	_, rest, ok := strings.Cut(uri, "://")
