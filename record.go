@@ -54,6 +54,9 @@ type Info struct {
 //
 // Not every record is a session. The Manager also stores revocation markers,
 // which have neither a user nor a Verifier, and whose ID is a UUIDv8.
+//
+// Record, Change and Guard are plain data. Their methods do no I/O. They are not
+// safe for concurrent use while one goroutine changes them.
 type Record struct {
 	// Info is the part of the record that a list of sessions shows.
 	Info

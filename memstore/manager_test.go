@@ -14,7 +14,7 @@ import (
 
 const visits = session.Key[int]("visits")
 
-// home is a handler that a program might have.
+// home is a typical handler of a program.
 func home(w http.ResponseWriter, r *http.Request) {
 	n, err := visits.Update(r.Context(), session.FromContext(r.Context()), func(n int) int { return n + 1 })
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// held is a store with batched loads whose 8 slots are taken by loads that the
-// server has not answered yet. It answers one find after each send on step, and
-// all after finish.
+// held is a store with batched loads and 8 loads waiting for the server's reply,
+// so all slots are taken. The server replies to one find after each send on step,
+// and to all after finish.
 type held struct {
 	*mongostore.Store
 	arrived, step chan bool

@@ -36,8 +36,8 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// A write that only the primary has is not confirmed while no majority
-// acknowledges anything.
+// Confirm does not confirm a write on the primary while no majority acknowledges
+// writes.
 func TestConfirm_WaitsForAMajority(t *testing.T) {
 	id := session.ID{1}
 	for name, c := range map[string]struct {
@@ -99,14 +99,14 @@ func TestConfirm_WaitsForAMajority(t *testing.T) {
 	}
 }
 
-// Between the read and the write another primary may take over, which never
-// had what was read.
+// Between the read and the write another primary may take over, without having
+// the document as it was read.
 func TestConfirm_ReadsAgainAfterAFailover(t *testing.T) {
 	id := session.ID{1}
 	filter := bson.D{{Key: "_id", Value: bson.Binary{Subtype: 4, Data: id[:]}}}
 	old := &session.Record{Info: session.Info{ID: id}, Values: values("1", 1)}
 	for name, c := range map[string]struct {
-		before, after *session.Record // nil: none
+		before, after *session.Record // nil if the record does not exist
 	}{
 		"an update that was rolled back":    {&session.Record{Info: session.Info{ID: id}, Values: values("2", 2)}, old},
 		"a touch that was rolled back":      {&session.Record{Info: session.Info{ID: id, UserAgent: "new"}, Values: values("1", 1)}, &session.Record{Info: session.Info{ID: id, UserAgent: "old"}, Values: values("1", 1)}},
@@ -148,7 +148,7 @@ func TestConfirm_ReadsAgainAfterAFailover(t *testing.T) {
 	}
 }
 
-// Lost replies and a busy record are no reason to give up.
+// Confirm tries again after a lost reply and after a change of the record.
 func TestConfirm_TriesAgain(t *testing.T) {
 	coll, _, relay := relayed(t)
 	store := open(t, coll, mongostore.WithoutIndexes())

@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// operations calls every method of a store that takes a context.
+// operations calls every method of a store with a context parameter.
 func operations(t *testing.T, ctx context.Context, store *mongostore.Store) {
 	t.Helper()
 	id, gone := session.ID{1}, session.ID{2}
@@ -42,8 +42,8 @@ func operations(t *testing.T, ctx context.Context, store *mongostore.Store) {
 	require.NoError(t, err)
 }
 
-// A session that is saved inside the callback of a transaction is stored, even
-// if the transaction is aborted.
+// A session saved inside the callback of a transaction is stored, even if the
+// transaction is aborted.
 func TestStore_InsideATransaction(t *testing.T) {
 	coll := testserver.Collection(t)
 	client := coll.Database().Client()

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// Under a concurrent update some servers answer that they have deleted nothing,
-// and leave the document.
+// During a concurrent update, some servers report 0 deleted documents and leave the
+// document.
 func TestDelete_UntilTheRecordIsGone(t *testing.T) {
 	coll, direct, relay := relayed(t)
 	store := open(t, coll, mongostore.WithoutIndexes())

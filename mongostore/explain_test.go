@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/session/internal/testserver"
 )
 
-// Among 100,000 sessions of 1,000 users, everything that is done with one
-// user's examines that user's documents at most, and the rest one.
+// With 100,000 sessions of 1,000 users, operations on a user examine only this
+// user's documents, and other operations examine one.
 func TestQueriesUseTheIndexes(t *testing.T) {
 	server := testserver.Get(t)
 	server.Need(t, "indexes that serve more than _id", server.TTL)
@@ -68,7 +68,7 @@ func TestQueriesUseTheIndexes(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, ended)
 
-	// Writes name an _id. (To explain one, SecantusDB leaves its filter out.)
+	// Writes have an _id in their filter. SecantusDB explains them without it.
 	seen, counted := map[string]int{}, 0
 	for _, command := range sent() {
 		for _, kind := range []string{"update", "delete"} {
@@ -109,8 +109,8 @@ func TestQueriesUseTheIndexes(t *testing.T) {
 	}
 }
 
-// examined returns the number of documents that a plan has examined, if the
-// server counts them.
+// examined returns the number of documents examined by a plan, if the server
+// counts them.
 func examined(plan bson.Raw) (n int64, ok bool) {
 	v, err := plan.LookupErr("executionStats", "totalDocsExamined")
 	if err != nil {

@@ -9,19 +9,19 @@ import (
 // Sweep runs one sweep now.
 func (s *Store) Sweep(ctx context.Context) (int64, error) { return s.sweep(operation{ctx}) }
 
-// Unopened returns a store that has not looked for its server.
+// Unopened returns a store without a check of its server.
 func Unopened(coll *mongo.Collection, maxFlight int64) *Store {
 	return &Store{coll: coll, config: config{maxFlight: maxFlight}}
 }
 
-// InFlight returns the number of operations that WithMaxInFlight bounds.
+// InFlight returns the number of operations limited by WithMaxInFlight.
 func (s *Store) InFlight() int { return int(s.flight.Load()) }
 
-// Redact is how errors are freed of what is secret in the URI.
+// Redact removes the secrets of a URI from an error.
 var Redact = redact
 
-// Passing tells whether an operation is worth another try.
+// Passing reports whether another attempt may succeed.
 var Passing = passing
 
-// WriteError gives an error of a write its meaning.
+// WriteError converts an error of a write.
 var WriteError = writeError

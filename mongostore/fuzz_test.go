@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// FuzzRecord reads what a database can hold: broken BSON, unknown fields and
-// wrong types. It must not panic, and what it makes of it must survive being
-// written and read again.
+// FuzzRecord decodes any bytes, such as malformed BSON, unknown fields and wrong
+// types. Decoding must not panic, and the record must be the same after it has been
+// encoded and decoded again.
 func FuzzRecord(f *testing.F) {
 	now := time.UnixMilli(1_800_000_000_000).UTC()
 	full := encodeRecord(&session.Record{
@@ -48,8 +48,8 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// FuzzEscape: two keys never share a field, and a field has no special
-// character.
+// FuzzEscape checks that a field name has no special characters and that its key
+// can be recovered.
 func FuzzEscape(f *testing.F) {
 	for _, s := range []string{"a", "a.b", "$set", "%2E", " a ", "\u00a0", "é%", "\xff", "a\x00b"} {
 		f.Add(s)

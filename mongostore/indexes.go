@@ -23,8 +23,9 @@ const (
 	// after its session has expired by the server's clock. Open returns an error
 	// if the server does not support TTL indexes.
 	ExpiryTTL
-	// ExpirySweep deletes expired documents in the background, every few
-	// minutes, until Close.
+	// ExpirySweep deletes documents in the background, every few minutes until
+	// Close, if their sessions expired more than ten minutes ago by the slower of
+	// the app's and the server's clock.
 	ExpirySweep
 	// ExpiryNone removes no documents. Use it if another program removes them.
 	ExpiryNone

@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// indexName returns the name of the index that a command creates.
+// indexName returns the name of the index in a createIndexes command.
 func indexName(c *call) string {
 	array, _ := c.body.Lookup("indexes").ArrayOK()
 	if first, err := array.IndexErr(0); c.name == "createIndexes" && err == nil {
@@ -25,7 +25,7 @@ func indexName(c *call) string {
 	return ""
 }
 
-// A server that answers is usable. What fails after that is named.
+// After a reply of the server, errors name the step that failed.
 func TestOpen_IndexErrorsNameTheIndex(t *testing.T) {
 	quiet := mongostore.WithLogger(slog.New(slog.DiscardHandler))
 	for _, index := range []string{"session_user", "session_expires"} {
@@ -53,7 +53,7 @@ func TestOpen_IndexErrorsNameTheIndex(t *testing.T) {
 	}
 }
 
-// Servers before MongoDB 5.1 cannot make a TTL index of a plain one.
+// Servers before MongoDB 5.1 cannot convert a plain index to a TTL index.
 func TestOpen_PlainIndexThatCannotBecomeTTL(t *testing.T) {
 	coll, direct, relay := relayed(t)
 	open(t, direct, mongostore.WithExpiry(mongostore.ExpirySweep))
@@ -73,7 +73,7 @@ func TestOpen_PlainIndexThatCannotBecomeTTL(t *testing.T) {
 	require.NotContains(t, err.Error(), "no usable server")
 }
 
-// createUserIndex makes the index of an older version or of somebody else.
+// createUserIndex creates an index as an older version or another program would.
 func createUserIndex(coll *mongo.Collection, opts *options.IndexOptionsBuilder) error {
 	_, err := coll.Indexes().CreateOne(background, mongo.IndexModel{
 		Keys: bson.D{{Key: "user", Value: 1}, {Key: "created", Value: 1}}, Options: opts.SetName("session_user"),
@@ -96,8 +96,8 @@ func TestOpen_UserIndexOfAnotherCollation(t *testing.T) {
 	open(t, coll)
 }
 
-// Indexes that earlier versions made serve as well: no collation is the simple
-// one, unless the collection has a collation of its own.
+// Open accepts the indexes of earlier versions. An index without a collation has
+// the simple one, unless the collection has a default collation.
 func TestOpen_UserIndexOfAnEarlierVersion(t *testing.T) {
 	partial := bson.D{{Key: "user", Value: bson.D{{Key: "$gt", Value: ""}}}}
 	for name, opts := range map[string]*options.IndexOptionsBuilder{
@@ -124,8 +124,8 @@ func cursor(ns string, docs ...any) bson.Raw {
 	}))
 }
 
-// If a collection's default collation ignores case, a server that knows no
-// collation in a query finds other users too.
+// If a collection's default collation ignores case, a server without collations
+// for queries finds other users too.
 func TestList_OtherUsersAreLeftOut(t *testing.T) {
 	coll, _, relay := relayed(t)
 	store := open(t, coll, mongostore.WithoutIndexes())
@@ -163,7 +163,7 @@ func (l *log) all() []string {
 	return l.texts
 }
 
-// A server that knows no collations is asked once.
+// List tries a collation only once if the server does not support it.
 func TestList_UsesTheSimpleCollation(t *testing.T) {
 	for name, known := range map[string]bool{"known": true, "unknown": false} {
 		t.Run(name, func(t *testing.T) {
@@ -193,8 +193,8 @@ func TestList_UsesTheSimpleCollation(t *testing.T) {
 	}
 }
 
-// A query could not use an index of another collation. A server that knows no
-// collation is asked without one from the first query on.
+// A query cannot use an index with another collation. If the index has no
+// collation, no query has one.
 func TestOpen_UserIndexHasTheSimpleCollation(t *testing.T) {
 	coll, _, relay := relayed(t)
 	var locales log

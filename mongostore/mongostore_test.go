@@ -47,8 +47,8 @@ func TestStoreWithBatchedLoads(t *testing.T) {
 	})
 }
 
-// Many loads at a time share commands; each gets its own record, no older than
-// its call, and leaves when its own time is up.
+// Concurrent loads share commands. Each gets its own record, not older than its
+// call, and returns when its own context ends.
 func TestBatchedLoadsAreFresh(t *testing.T) {
 	coll, sent := recorded(t)
 	store := open(t, coll, mongostore.WithBatchedLoads())
@@ -140,7 +140,7 @@ func TestOpenWhereNobodyListens(t *testing.T) {
 	t.Log(err)
 }
 
-// A server that accepts and never answers must not hold Open either.
+// Open also returns if the server accepts the connection and never replies.
 func TestOpenWhereNobodyAnswers(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -178,8 +178,8 @@ func TestOpenCollectionRefusesNil(t *testing.T) {
 	require.ErrorContains(t, err, "the collection is nil")
 }
 
-// recorded gives a collection, and the commands that were sent to its server
-// since the last time.
+// recorded returns a collection, and a function that returns the commands sent
+// since its last call.
 func recorded(t testing.TB, opts ...*options.ClientOptions) (*mongo.Collection, func() []bson.Raw) {
 	t.Helper()
 	var mu sync.Mutex
@@ -242,8 +242,8 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// A record of a newer version keeps what this one does not know, and damage
-// to one thing leaves the others readable.
+// Update keeps unknown fields of a newer version, and a damaged field does not
+// affect the others.
 func TestRecordsOfOthers(t *testing.T) {
 	coll := testserver.Collection(t)
 	store := open(t, coll)
@@ -392,7 +392,7 @@ func TestSweep(t *testing.T) {
 	require.EqualValues(t, recent+live, left)
 }
 
-// The bound keeps a slow server from filling the app's memory.
+// The limit prevents a slow server from filling the app's memory.
 func TestMaxInFlight(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, never answers
 	require.NoError(t, err)
@@ -416,7 +416,7 @@ func TestMaxInFlight(t *testing.T) {
 	}
 }
 
-// A write that never got a connection was not applied, and says so.
+// The error of a write without a connection is not ErrUncertain.
 func TestAWriteThatWasNeverSentIsNotUncertain(t *testing.T) {
 	var silent gate
 	coll := testserver.Collection(t, options.Client().SetMaxPoolSize(1).SetDialer(&silent))
@@ -437,8 +437,8 @@ func TestAWriteThatWasNeverSentIsNotUncertain(t *testing.T) {
 	require.Equal(t, "ann", must(store.Load(background, id)).User)
 }
 
-// gate is a dialer whose connections hold back the answers of updates while it
-// is locked.
+// gate is a dialer whose connections delay the replies to updates while it is
+// locked.
 type gate struct {
 	sync.RWMutex
 	net.Dialer

@@ -19,8 +19,8 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// A server that crashes reports an error although it has applied the write.
-// Only codes that are known to mean a refusal may be taken for one.
+// A crashing server may report an error although it has applied the write. Only
+// the codes in refusals count as a refusal.
 func TestWriteOutcome(t *testing.T) {
 	const retryable = "RetryableWriteError"
 	single := options.Client().SetRetryWrites(false)
@@ -88,8 +88,8 @@ func TestWriteOutcome(t *testing.T) {
 	}
 }
 
-// A write whose reply is lost is not repeated: another request may have changed
-// the record since it was applied.
+// A write is not repeated after a lost reply, because another request may have
+// changed the record since the write was applied.
 func TestWrite_LostReplyIsNotRepeated(t *testing.T) {
 	id := session.ID{1}
 	for name, write := range map[string]func(*mongostore.Store) error{
@@ -121,7 +121,7 @@ func TestWrite_LostReplyIsNotRepeated(t *testing.T) {
 	}
 }
 
-// An answer that says that nothing was applied allows another attempt.
+// Another attempt is allowed if the server replied that nothing was applied.
 func TestWrite_RefusalInPassingIsRepeated(t *testing.T) {
 	coll, _, relay := relayed(t, options.Client().SetRetryWrites(false))
 	store := open(t, coll, mongostore.WithoutIndexes())
@@ -142,8 +142,8 @@ func TestWrite_RefusalInPassingIsRepeated(t *testing.T) {
 	require.EqualValues(t, len(refusals)+1, writes.Load())
 }
 
-// A connection that could not be made has sent nothing. The driver has the
-// same error for one that broke while it was in use, inside another error.
+// A connection that could not be established has sent nothing. For an established
+// connection, the driver wraps the same error in another one.
 func TestWriteError_Unsent(t *testing.T) {
 	broken := topology.ConnectionError{}
 	for _, c := range []struct {
@@ -166,7 +166,7 @@ func TestWriteError_Unsent(t *testing.T) {
 	}
 }
 
-// An operation whose context has ended is not sent.
+// An operation is not sent if its context has ended.
 func TestStore_EndedContextSendsNothing(t *testing.T) {
 	coll, sent := recorded(t)
 	store := open(t, coll, mongostore.WithoutIndexes())
@@ -187,7 +187,7 @@ func TestStore_EndedContextSendsNothing(t *testing.T) {
 	require.Empty(t, sent())
 }
 
-// The driver refuses a document that no message can hold, and sends nothing.
+// The driver refuses a document above the message size and sends nothing.
 func TestTooLargeForTheDriver(t *testing.T) {
 	store := open(t, testserver.Collection(t), mongostore.WithoutIndexes())
 	id := session.ID{1}

@@ -20,7 +20,7 @@ import (
 )
 
 // relay forwards the commands of one client to the test server. A handler may
-// answer a command in the server's place, change a reply or lose it.
+// reply to a command in place of the server, change a reply or drop it.
 type relay struct {
 	t       testing.TB
 	server  string
@@ -38,8 +38,8 @@ type call struct {
 	forward func() bson.Raw // sends it to the server and returns the reply
 }
 
-// relayed returns an empty collection whose client is connected through a
-// relay, and the same collection without one.
+// relayed returns an empty collection with a client connected through a relay, and
+// the same collection without the relay.
 func relayed(t testing.TB, opts ...*options.ClientOptions) (coll, direct *mongo.Collection, r *relay) {
 	t.Helper()
 	direct = testserver.Collection(t)
@@ -51,8 +51,8 @@ func relayed(t testing.TB, opts ...*options.ClientOptions) (coll, direct *mongo.
 	r.wg.Go(func() { r.accept(l) })
 	u.Host, u.Path, u.RawQuery = l.Addr().String(), "/", "directConnection=true"
 	r.uri = u.String()
-	// With the other mode the driver waits 10 seconds for news of a server that
-	// says that it is not primary.
+	// In the other mode the driver waits up to 10 seconds after a server has
+	// reported that it is not the primary.
 	poll := options.Client().ApplyURI(r.uri).SetServerMonitoringMode("poll")
 	client, err := mongo.Connect(append([]*options.ClientOptions{poll}, opts...)...)
 	require.NoError(t, err)
@@ -70,8 +70,8 @@ func relayed(t testing.TB, opts ...*options.ClientOptions) (coll, direct *mongo.
 	return client.Database(direct.Database().Name()).Collection(direct.Name()), direct, r
 }
 
-// handle sets the handler. Its reply is sent to the client; without one, the
-// connection is closed.
+// handle sets the handler. The relay sends its reply to the client, or closes the
+// connection if there is no reply.
 func (r *relay) handle(h func(*call) bson.Raw) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -185,7 +185,7 @@ func readFrame(r io.Reader) ([]byte, error) {
 	return frame, err
 }
 
-// failure is the reply of a command that failed.
+// failure is the reply to a failed command.
 func failure(code int32, text string, labels ...string) bson.Raw {
 	b := bsoncore.NewDocumentBuilder().AppendDouble("ok", 0).AppendInt32("code", code).AppendString("errmsg", text)
 	return withLabels(b, labels)

@@ -1,4 +1,4 @@
-// A program that tries to keep its sessions in memory.
+// Command program tries to keep sessions in memory.
 package main
 
 import (
