@@ -2,8 +2,8 @@ package session
 
 import "context"
 
-// Store keeps the [Record] of each session. A program opens a Store and passes
-// it to [New]; only the [Manager] calls its methods. Package storetest checks an
+// Store keeps the [Record] of each session. A program opens a Store and passes it
+// to [New], and the [Manager] calls its methods. Package storetest checks an
 // implementation, and docs/how-to/write-a-store.md shows how to write one.
 //
 // # Concurrency
@@ -26,10 +26,10 @@ import "context"
 //     was lost, or ctx ended while the store waited for the reply. A store
 //     returns another error only if the write was certainly not applied.
 //
-// With any error except ErrUncertain, nothing was stored. An error other than
-// ErrNotFound and ErrConflict means a failed store, and the Manager never treats
-// it as a missing session. After ErrUncertain the Manager reads the record to
-// find out whether the write was applied.
+// With any error except ErrUncertain, nothing was stored. The Manager treats a
+// session as missing only after ErrNotFound, and any error not listed here as a
+// failure of the store. After ErrUncertain the Manager reads the record to find
+// out whether the write was applied.
 //
 // A method returns when ctx ends. If ctx has ended before the call, the method
 // does nothing and returns an error other than ErrNotFound and ErrConflict. The
@@ -83,9 +83,8 @@ type Store interface {
 	Delete(ctx context.Context, id ID) error
 
 	// List returns the Info of each session of user, in any order. It compares
-	// user byte by byte and includes expired sessions. A record
-	// without a user is in no list, so List of the empty user returns no
-	// sessions.
+	// user byte by byte and includes expired sessions. A record without a user
+	// is in no list, so List of the empty user returns no sessions.
 	List(ctx context.Context, user string) ([]Info, error)
 }
 
