@@ -15,11 +15,17 @@ var errBusy = errors.New("mongostore: too many operations are waiting for the se
 // ctx has not ended. The driver itself makes only one more attempt, immediately,
 // and an election takes longer.
 func (s *Store) do(ctx context.Context, again func(error) bool, op func(context.Context) error) error {
+	return s.doSlowly(ctx, 0, again, op)
+}
+
+// doSlowly is do with a longer pause after the first attempt: the pause that do
+// makes after skip+1 attempts.
+func (s *Store) doSlowly(ctx context.Context, skip int, again func(error) bool, op func(context.Context) error) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
 	defer s.leave()
-	return repeat(operation{ctx}, again, op)
+	return repeat(operation{ctx}, skip, again, op)
 }
 
 // enter counts an operation. It returns errBusy if there are too many.
@@ -34,10 +40,10 @@ func (s *Store) enter() error {
 // leave ends an operation that enter has counted.
 func (s *Store) leave() { s.flight.Add(-1) }
 
-// repeat is do without the count. It returns the error of the last attempt.
-func repeat(ctx context.Context, again func(error) bool, op func(context.Context) error) error {
+// repeat is doSlowly without the count. It returns the error of the last attempt.
+func repeat(ctx context.Context, skip int, again func(error) bool, op func(context.Context) error) error {
 	err := ctx.Err()
-	for try := 0; ctx.Err() == nil; try++ {
+	for try := skip; ctx.Err() == nil; try++ {
 		if err = op(ctx); err == nil || !again(err) || !backoff.Wait(ctx, try, time.Second) {
 			return err
 		}

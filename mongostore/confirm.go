@@ -18,7 +18,7 @@ import (
 // an error that wraps [session.ErrNotFound] or [session.ErrUncertain].
 func (s *Store) Confirm(ctx context.Context, id session.ID) (*session.Record, error) {
 	var raw bson.Raw
-	err := s.do(ctx, passing, func(ctx context.Context) (err error) {
+	err := s.doSlowly(ctx, confirmSkip, passing, func(ctx context.Context) (err error) {
 		raw, err = s.confirm(ctx, id)
 		return err
 	})
@@ -30,6 +30,10 @@ func (s *Store) Confirm(ctx context.Context, id session.ID) (*session.Record, er
 	}
 	return decodeRecord(id, raw), nil
 }
+
+// confirmSkip makes the pauses of Confirm longer. An attempt is two commands, and
+// Confirm runs after an error, when the server may be overloaded.
+const confirmSkip = 4
 
 // confirm reads a document and then sends an update without effects. The result
 // is nil if the document does not exist. The server acknowledges the update only

@@ -201,7 +201,7 @@ func (s *Store) Load(ctx context.Context, id session.ID) (*session.Record, error
 // loadAlone reads a record with a command of its own.
 func (s *Store) loadAlone(ctx context.Context, id session.ID) (*session.Record, error) {
 	var raw bson.Raw
-	err := repeat(ctx, passing, func(ctx context.Context) (err error) {
+	err := repeat(ctx, 0, passing, func(ctx context.Context) (err error) {
 		raw, err = s.coll.FindOne(ctx, filterID(id)).Raw()
 		return readError(err)
 	})
