@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,21 +25,10 @@ func backend(t *testing.T, dies bool) (addr string, requests *atomic.Int64) {
 	return srv.Listener.Addr().String(), requests
 }
 
-// nobodyThere is an address that refuses connections.
-func nobodyThere(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.Close()
-	return ln.Addr().String()
-}
-
 func TestBalancerRetriesOnlyWhatDoesNoHarm(t *testing.T) {
 	dying, died := backend(t, true)
 	well, served := backend(t, false)
-	gone := nobodyThere(t)
+	gone := closedPort(t)
 	for _, c := range []struct {
 		name, first, second, method string
 		status                      int
@@ -74,15 +62,5 @@ func TestBalancerRetriesOnlyWhatDoesNoHarm(t *testing.T) {
 				t.Errorf("Retry-After %q: %s", rec.Header().Get("Retry-After"), rec.Body)
 			}
 		})
-	}
-}
-
-func TestTimingIsReadAsItIsWritten(t *testing.T) {
-	ops := parseTiming(`load;dur=1.25, update;dur=3.00;desc="failed"`)
-	if len(ops) != 2 || ops[0] != (operation{"load", 1.25, false}) || ops[1] != (operation{"update", 3, true}) {
-		t.Errorf("%+v", ops)
-	}
-	if ops := parseTiming(""); len(ops) != 0 {
-		t.Errorf("%+v", ops)
 	}
 }

@@ -125,9 +125,10 @@ type request struct {
 
 // operation is one call of the session store.
 type operation struct {
-	Name   string  `json:"name"`
-	Millis float64 `json:"millis"`
-	Failed bool    `json:"failed"`
+	Name    string  `json:"name"`
+	Millis  float64 `json:"millis"`
+	Outcome string  `json:"outcome"` // empty if it succeeded
+	Failed  bool    `json:"failed"`  // the outcome is a failure, not an expected answer such as "not found"
 }
 
 // requestLog holds the last requests.
@@ -160,7 +161,7 @@ func (l *requestLog) list() []request {
 	return last
 }
 
-// parseTiming reads what timing wrote.
+// parseTiming reads the header that timing wrote.
 func parseTiming(header string) []operation {
 	ops := []operation{}
 	for item := range strings.SplitSeq(header, ",") {
@@ -168,9 +169,10 @@ func parseTiming(header string) []operation {
 		if !ok {
 			continue
 		}
-		duration, failed, _ := strings.Cut(parameters, ";")
+		duration, description, _ := strings.Cut(parameters, ";desc=")
 		ms, _ := strconv.ParseFloat(duration, 64)
-		ops = append(ops, operation{name, ms, failed != ""})
+		outcome := strings.Trim(description, `"`)
+		ops = append(ops, operation{name, ms, outcome, outcome == failed})
 	}
 	return ops
 }

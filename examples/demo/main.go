@@ -31,7 +31,8 @@ func main() {
 func run() error {
 	switch os.Getenv(roleVar) {
 	case roleDatabase:
-		return runDatabase(withParent())
+		// The database must outlive the replicas: the demo drops its own database there at the end.
+		return runDatabase(withParent(syscall.SIGTERM))
 	case roleReplica:
 		return runReplica(withParent())
 	}
@@ -58,6 +59,7 @@ func serve(ctx context.Context, addr string, check bool) (err error) {
 	if err != nil {
 		return err
 	}
+	fmt.Println("Starting a database and two replicas.")
 	s, err := startSupervisor(ctx, url, check)
 	if err != nil {
 		closeAll(lns)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -60,6 +61,7 @@ type demo struct {
 func start(t *testing.T, args ...string) *demo {
 	t.Helper()
 	r := &demo{cmd: exec.Command(binary, args...), alone: make(chan struct{}), stderr: new(bytes.Buffer)}
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a process group of its own, as a shell gives it
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -154,6 +156,58 @@ func TestPageAnswersAndInterruptEndsAll(t *testing.T) {
 	}
 	if stderr := r.leavesNothing(t); stderr != "" {
 		t.Errorf("it complained: %s", stderr)
+	}
+}
+
+// A terminal sends Ctrl-C to the whole process group, and a service manager often sends SIGTERM to all processes.
+func TestStop_SignalToAllProcesses(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(signal.String(), func(t *testing.T) {
+			r, _ := open(t)
+			if err := syscall.Kill(-r.cmd.Process.Pid, signal); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+			if stderr := r.leavesNothing(t); stderr != "" {
+				t.Errorf("it complained: %s", stderr)
+			}
+		})
+	}
+}
+
+// closedPort returns an address that refuses connections.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	return ln.Addr().String()
+}
+
+func TestStart_UnusableDatabase(t *testing.T) {
+	addr := closedPort(t)
+	for uri, want := range map[string]string{
+		"":                        "MONGO_URI is set but empty",
+		"localhost":               "MONGO_URI is malformed",
+		"mongodb://" + addr + "/": "no answer from " + addr,
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Setenv("MONGO_URI", uri)
+			r := start(t, "-addr", "127.0.0.1:0")
+			_, _ = io.Copy(io.Discard, r.stdout)
+			var exit *exec.ExitError
+			if err := r.cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+				t.Errorf("it ended with %v, want exit status 1", err)
+			}
+			stderr := r.leavesNothing(t)
+			if !strings.Contains(stderr, want) || strings.Contains(stderr, "panic") || strings.Contains(stderr, "EOF") {
+				t.Errorf("it said %q, want %q", stderr, want)
+			}
+		})
 	}
 }
 

@@ -61,12 +61,17 @@ func startProcess(ctx context.Context, role string, hello any, env ...string) (*
 	if !stop() {
 		err = errors.Join(ctx.Err(), err)
 	}
-	if err != nil {
-		p.stop()
-		return nil, fmt.Errorf("the %s did not start: %w", role, err)
+	switch {
+	case err == nil:
+		return p, nil
+	case errors.Is(err, io.EOF): // the child has ended
+		err = errNotStarted
 	}
-	return p, nil
+	p.stop()
+	return nil, fmt.Errorf("the %s did not start: %w", role, err)
 }
+
+var errNotStarted = errors.New("its message is above")
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
@@ -84,10 +89,12 @@ func (p *process) stop() {
 	}
 }
 
-// withParent returns a child's context, which ends with its leash.
-func withParent() context.Context {
-	// A Ctrl-C goes to the whole group: it is the parent that says when and in which order to go.
-	signal.Ignore(os.Interrupt, syscall.SIGHUP)
+// withParent returns a context that ends when the parent closes the standard input of this process or dies.
+//
+// A Ctrl-C reaches the whole process group, but it is the parent that ends the processes, in their order. So the child
+// ignores it, and the signals that it is given.
+func withParent(ignored ...os.Signal) context.Context {
+	signal.Ignore(append(ignored, os.Interrupt, syscall.SIGHUP)...)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)

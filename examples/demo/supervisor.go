@@ -42,23 +42,27 @@ type supervisor struct {
 }
 
 // startSupervisor returns when everything runs. The replicas find it at url.
-func startSupervisor(ctx context.Context, url string, check bool) (s *supervisor, err error) {
+func startSupervisor(ctx context.Context, url string, check bool) (*supervisor, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s = &supervisor{name: "session_demo_" + strings.ToLower(rand.Text()[:8]), cancel: cancel}
-	defer func() {
-		if err != nil {
-			s.stop()
-		}
-	}()
-	if s.database, err = startProcess(ctx, roleDatabase, &s.server); err != nil {
+	s := &supervisor{name: "session_demo_" + strings.ToLower(rand.Text()[:8]), cancel: cancel}
+	if err := s.start(ctx, url, check); err != nil {
+		s.stop()
 		return nil, err
 	}
+	return s, nil
+}
+
+// start starts the processes in the order in which they depend on each other. If it returns an error, some may run.
+func (s *supervisor) start(ctx context.Context, url string, check bool) (err error) {
+	if s.database, err = startProcess(ctx, roleDatabase, &s.server); err != nil {
+		return err
+	}
 	if s.client, err = mongo.Connect(options.Client().ApplyURI(s.server.URI)); err != nil {
-		return nil, err
+		return err
 	}
 	uri, err := s.openGate()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	secret := make([]byte, 32)
 	rand.Read(secret)
@@ -75,12 +79,12 @@ func startSupervisor(ctx context.Context, url string, check bool) (s *supervisor
 	for _, name := range []string{"A", "B"} {
 		r := &replica{name: name, env: append(env[:len(env):len(env)], "DEMO_REPLICA="+name)}
 		if err := r.start(ctx); err != nil {
-			return nil, err
+			return err
 		}
 		s.replicas = append(s.replicas, r)
 		s.wg.Go(func() { r.keepUp(ctx) })
 	}
-	return s, nil
+	return nil
 }
 
 // openGate returns the URI for the replicas.

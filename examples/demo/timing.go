@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -33,12 +34,29 @@ func observe(ctx context.Context, e session.Event) {
 		return // not a call of the store
 	}
 	item := fmt.Sprintf("%s;dur=%.2f", e.Kind, float64(e.Duration)/float64(time.Millisecond))
-	if e.Err != nil {
-		item += `;desc="failed"`
+	if outcome := outcome(e.Err); outcome != "" {
+		item += fmt.Sprintf(";desc=%q", outcome)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.items = append(t.items, item)
+}
+
+// failed is the outcome of a call that the store could not answer.
+const failed = "failed"
+
+// outcome names the result of a store call. Not found and conflict are answers that the library expects: the first
+// sign-in of a user, for example, looks for a revocation and finds none.
+func outcome(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, session.ErrNotFound):
+		return "not found"
+	case errors.Is(err, session.ErrConflict):
+		return "conflict"
+	}
+	return failed
 }
 
 func (t *timing) header() string {

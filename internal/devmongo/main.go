@@ -32,7 +32,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "devmongo: unexpected argument %q\n", flag.Arg(0))
 		os.Exit(1)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if *listen == "" {
 		// From the start on, as the parent may die while a container is pulled. With an address of its own the

@@ -36,8 +36,10 @@ func describe(ctx context.Context, c *config, inst *instance) (*Server, error) {
 	switch {
 	case hasCode(err, unauthorized) && inst.credential == nil:
 		return nil, fmt.Errorf("devmongo: the server asks for a user name and a password: put them in MONGO_URI: %w", err)
+	case hasCode(err, notImplemented) || hasCode(err, commandNotSupported):
+		c.log("devmongo: using %s, which has no TTL indexes: mongostore removes expired sessions there itself", s.Engine)
 	case err != nil:
-		c.log("devmongo: no TTL index on %s: %v", s.Engine, inst.redact(err))
+		c.log("devmongo: cannot create a TTL index on %s: %v", s.Engine, inst.redact(err))
 	}
 	s.TTL = err == nil
 	return s, nil
@@ -47,6 +49,8 @@ func describe(ctx context.Context, c *config, inst *instance) (*Server, error) {
 const (
 	unauthorized         = 13
 	authenticationFailed = 18
+	commandNotSupported  = 115
+	notImplemented       = 238
 )
 
 func hasCode(err error, code int) bool {

@@ -43,6 +43,10 @@ func beMongod(how string) int {
 	if err := fs.Parse(os.Args[1:]); err != nil {
 		return 2
 	}
+	if !leadsProcessGroup() {
+		fmt.Fprintln(os.Stderr, "a Ctrl-C in the terminal would reach this process too")
+		return 1
+	}
 	if how == "broken" {
 		fmt.Fprintln(os.Stderr, "dbpath is no good")
 		return 48
