@@ -1,10 +1,12 @@
 // Command prose counts the words that make sentences hard to read, in the
-// comments of Go files and in Markdown:
+// comments of Go files and in Markdown. It also measures the functions of the
+// public packages:
 //
 //	go run ./internal/prose
 //
-// It exits with 1 if a limit is exceeded, or if an exported name or field has
-// no doc comment that begins with it. CONTRIBUTING.md explains the limits.
+// It exits with 1 if a limit is exceeded, if an exported name or field has no
+// doc comment that begins with it, or if a function or a file is too long.
+// CONTRIBUTING.md explains the limits.
 package main
 
 import (
@@ -59,10 +61,14 @@ func run() (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	for _, m := range missing {
+	tooLong, err := sizes(files)
+	if err != nil {
+		return false, err
+	}
+	for _, m := range append(missing, tooLong...) {
 		fmt.Println(m)
 	}
-	return ok && len(missing) == 0, nil
+	return ok && len(missing)+len(tooLong) == 0, nil
 }
 
 func tracked() ([]string, error) {
