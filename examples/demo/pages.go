@@ -66,14 +66,17 @@ type line struct {
 	N    int
 }
 
+// TouchSeconds is the shortest time between two records of a visitor's activity.
+func (page) TouchSeconds() int { return int(touchInterval / time.Second) }
+
 // notice is what the page says after an action, in the section where that was.
 type notice struct{ Section, Text string }
 
 // notices by the name that a query gives.
 var notices = map[string]notice{
-	"signed-in":    {"session", "You are signed in. The session has a new token; the one before is dead."},
-	"signed-out":   {"session", "You are signed out. The session is deleted in MongoDB and its cookie worthless, wherever there is a copy."},
-	"renewed":      {"session", "The session has a new token and all else as before. Whoever copied the old cookie has nothing."},
+	"signed-in":    {"session", "You are signed in. The session has a new token, and the one before is no longer valid."},
+	"signed-out":   {"session", "You are signed out. The session is deleted in MongoDB, so that no copy of its cookie works any more."},
+	"renewed":      {"session", "The session has a new token and has kept everything else. A copy of the old cookie no longer works."},
 	"back":         {"session", "Everything is up again, and your session is as it was."},
 	"device-ended": {"devices", "That device is signed out."},
 	"others-ended": {"devices", "All your other devices are signed out."},

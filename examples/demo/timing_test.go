@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,5 +39,22 @@ func TestTiming_Outcome(t *testing.T) {
 func TestParseTiming_Empty(t *testing.T) {
 	if ops := parseTiming(""); len(ops) != 0 {
 		t.Errorf("%+v", ops)
+	}
+}
+
+func TestPage_CostsAsTheyAre(t *testing.T) {
+	var text bytes.Buffer
+	p := page{State: &state{Requests: []request{{Ops: []operation{{"load", 1, "not found", false}, {"update", 2, failed, true}}}}}}
+	if err := templates.ExecuteTemplate(&text, "page.html", p); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`<span class="op">load 1.0 ms, not found</span>`,
+		`<span class="op failed">update 2.0 ms, failed</span>`,
+		"The first request after 5 seconds writes\n    once more", // a touch
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the page does not say %q", want)
+		}
 	}
 }

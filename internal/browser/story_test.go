@@ -34,6 +34,25 @@ func TestSignedInThroughKillsOfBothReplicas(t *testing.T) {
 	}
 }
 
+// The first sign-in of a user looks for a revocation and finds none, which is no failure.
+func TestCosts_NotFoundIsNoFailure(t *testing.T) {
+	p := newProfile(t)
+	p.signIn("Anouk")
+	p.shows("not found")
+	for _, script := range []bool{true, false} {
+		if n := evaluate[int](p, `document.querySelectorAll(".op.failed").length`); n != 0 {
+			t.Errorf("script %v: %d store calls are shown as failed", script, n)
+		}
+		if n := evaluate[int](p, `document.querySelectorAll(".op").length`); n == 0 {
+			t.Errorf("script %v: no store call is shown", script)
+		}
+		if _, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+			t.Fatal(err)
+		}
+		p.open()
+	}
+}
+
 func TestOneReplicaKilledTheOtherAnswers(t *testing.T) {
 	p := newProfile(t)
 	p.signIn("Abe")

@@ -69,7 +69,7 @@ function costRow(request) {
   row.querySelector(".code").textContent = request.status;
   const ops = row.querySelector(".ops");
   for (const op of request.ops) {
-    ops.append(chip(`${op.name} ${op.millis.toFixed(1)} ms${op.failed ? ", failed" : ""}`, op.failed ? "failed" : ""), " ");
+    ops.append(chip(`${op.name} ${op.millis.toFixed(1)} ms${op.outcome ? `, ${op.outcome}` : ""}`, op.failed ? "failed" : ""), " ");
   }
   if (request.ops.length === 0) ops.append(chip("none", "none"));
   return row;
