@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 )
 
-// balancer gives each request to the next replica that is up.
+// balancer sends each request to the next replica that is up.
 type balancer struct {
 	replicas  []*replica
 	turn      atomic.Uint64
@@ -24,7 +24,7 @@ func newBalancer(s *supervisor) http.Handler {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetXForwarded()
 			r.Out.URL.Scheme = "http"
-			r.Out.Host = r.In.Host // the app compares it with the Origin
+			r.Out.Host = r.In.Host // the app compares it with the Origin header
 		},
 		Transport: b,
 		ModifyResponse: func(res *http.Response) error {
@@ -32,14 +32,14 @@ func newBalancer(s *supervisor) http.Handler {
 			return nil
 		},
 		ErrorHandler: showUnreachable,
-		ErrorLog:     log.New(io.Discard, "", 0), // a killed replica's connections
+		ErrorLog:     log.New(io.Discard, "", 0), // it would list the connections of killed replicas
 	}
 }
 
 var errNoReplica = errors.New("no replica is up")
 
-// RoundTrip tries the next replica, and the other one only if that can do no harm: the request asks to change
-// nothing, or nothing of it has been sent.
+// RoundTrip sends the request to the next replica. It tries the other replica only if that is safe: if the request
+// changes nothing, or if it has not been sent.
 func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 	err := errNoReplica
 	first := int(b.turn.Add(1))
@@ -51,7 +51,7 @@ func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 		try := req.Clone(req.Context())
 		try.URL.Host = addr
 		if req.Body != nil {
-			try.Body = io.NopCloser(req.Body) // the transport closes what it could not send
+			try.Body = io.NopCloser(req.Body) // the transport closes a body that it could not send
 		}
 		var res *http.Response
 		if res, err = b.transport.RoundTrip(try); err == nil {
@@ -73,7 +73,7 @@ func unsent(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// showUnreachable answers where no replica did.
+// showUnreachable responds to a request if no replica did.
 func showUnreachable(w http.ResponseWriter, r *http.Request, err error) {
 	p := problem{
 		Status: http.StatusServiceUnavailable,

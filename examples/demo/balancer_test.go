@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// backend is a replica for the balancer: it answers, or hangs up in the middle of each request.
+// backend is a replica for the balancer. If dies is set, it closes the connection in the middle of each request.
 func backend(t *testing.T, dies bool) (addr string, requests *atomic.Int64) {
 	t.Helper()
 	requests = new(atomic.Int64)
@@ -44,7 +44,7 @@ func TestBalancerRetriesOnlyWhatDoesNoHarm(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			died.Store(0)
 			served.Store(0)
-			// The first turn is the second in the list.
+			// The balancer starts with the second replica of the list.
 			front := newBalancer(&supervisor{replicas: []*replica{{name: "A", addr: c.second}, {name: "B", addr: c.first}}})
 			body := io.Reader(http.NoBody)
 			if c.method == "POST" {

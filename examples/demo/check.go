@@ -14,17 +14,17 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 )
 
-// promiseTimeout is longer than any of them takes on a slow machine.
+// promiseTimeout is longer than any promise takes on a slow machine.
 const promiseTimeout = time.Minute
 
-// checker plays the story, with HTTP clients, against the front.
+// checker tests the promises with HTTP clients.
 type checker struct {
 	url        string
 	s          *supervisor
 	transport  *http.Transport
 	collection *mongo.Collection
 
-	ann *visitor // signed in from the first promise on
+	ann *visitor // signed in by the first promise
 }
 
 // promise is one line of the check.
@@ -53,7 +53,7 @@ var (
 	errNotTried = errors.New("not tried")
 )
 
-// runCheck prints a line for each promise. The error says only that one was broken.
+// runCheck prints a line for each promise. It returns an error if a promise was broken; the lines say which.
 func runCheck(ctx context.Context, url string, s *supervisor) error {
 	c := &checker{
 		url: url, s: s,
@@ -86,14 +86,15 @@ func runCheck(ctx context.Context, url string, s *supervisor) error {
 	return nil
 }
 
-// keep ends what hangs.
+// keep tests a promise within promiseTimeout.
 func (c *checker) keep(ctx context.Context, p promise) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, promiseTimeout)
 	defer cancel()
 	return p.keep(c, ctx)
 }
 
-// onBoth asks until both replicas have answered, and returns what each said. While one is down it asks on.
+// onBoth sends requests until both replicas have responded, and returns the response of each. It retries while a
+// replica is down.
 func (c *checker) onBoth(ctx context.Context, v *visitor) (map[string]whoami, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -133,7 +134,7 @@ func (c *checker) pids() map[string]int {
 	return pids
 }
 
-// together runs f n times at once and returns the answers, which must have the status.
+// together runs f n times at once and returns the responses. It returns an error if a response has another status.
 func together(n, status int, f func(i int) (answer, error)) ([]answer, error) {
 	answers, errs := make([]answer, n), make([]error, n)
 	var wg sync.WaitGroup
@@ -168,7 +169,7 @@ func byReplica(answers []answer) string {
 	return strings.Join(parts, ", ")
 }
 
-// nobody makes it an error that a visitor is signed in or has anything in the session.
+// nobody returns an error if a visitor is signed in or has values in the session.
 func nobody(who whoami, a answer, err error) (answer, error) {
 	if err == nil && (who.User != "" || who.Count != 0 || len(who.Cart) > 0) {
 		err = fmt.Errorf("it opens the session of %q with the count %d and the cart %v", who.User, who.Count, who.Cart)

@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// addCheckRoutes adds what -check needs and the page does not.
+// addCheckRoutes adds the routes that only -check needs.
 func (a *app) addCheckRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /check/note", a.checkNote)
 	mux.HandleFunc("GET /check/notes", a.checkNotes)
@@ -43,8 +43,8 @@ func (a *app) checkNotes(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// checkSlow is a request that has its session, tells so with an informational response, and saves when the client
-// has sent all of the body.
+// checkSlow sends an informational response once the session is loaded. It saves after the client has sent the whole
+// body.
 func (a *app) checkSlow(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusEarlyHints)
 	_, _ = io.Copy(io.Discard, r.Body)

@@ -12,13 +12,12 @@ import (
 	"time"
 )
 
-// outage is for how long the button takes the database away.
+// outage is the time for which the button takes the database away.
 const outage = 5 * time.Second
 
 const keptRequests = 30
 
-// newControls serves what the page's buttons do to the replicas and the database, and what it shows of them. It is
-// no part of the app.
+// newControls serves the page's buttons for the replicas and the database, and their state. It is not part of the app.
 func newControls(s *supervisor) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /demo/kill", s.handleKill)
@@ -50,17 +49,17 @@ func (s *supervisor) handleState(w http.ResponseWriter, _ *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(s.state()) // an error is the client's end
+	_ = json.NewEncoder(w).Encode(s.state()) // an error means that the client has gone
 }
 
-// state is what the page shows of the world around the app.
+// state is the state of everything around the app, for the page.
 type state struct {
 	Engine   string         `json:"engine"`
 	CanShut  bool           `json:"canShut"`
-	AwayFor  float64        `json:"awayFor"` // seconds; 0: the database is there
+	AwayFor  float64        `json:"awayFor"` // seconds until the database is back; zero while it is there
 	Database string         `json:"databaseText"`
 	Replicas []replicaState `json:"replicas"`
-	Requests []request      `json:"requests"` // the last one first
+	Requests []request      `json:"requests"` // latest first
 }
 
 type replicaState struct {
@@ -112,7 +111,7 @@ func ordinal(n int) string {
 	return fmt.Sprintf("%dth", n)
 }
 
-// request is what one request cost, as the replica told in its response.
+// request is the cost of one request, from the headers of its response.
 type request struct {
 	Number  int         `json:"number"`
 	Time    string      `json:"time"`
@@ -131,7 +130,7 @@ type operation struct {
 	Failed  bool    `json:"failed"`  // the outcome is a failure, not an expected answer such as "not found"
 }
 
-// requestLog holds the last requests.
+// requestLog holds the latest requests.
 type requestLog struct {
 	mu    sync.Mutex
 	count int

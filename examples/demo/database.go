@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-go/session/internal/devmongo/devserver"
 )
 
-// runDatabase serves a MongoDB-compatible database. It is a process of its own so that its folder, container or
-// mongod goes too when the supervisor is killed.
+// runDatabase serves a MongoDB-compatible database. It is a separate process, so that its folder, container or mongod
+// is removed even if the supervisor is killed.
 func runDatabase(ctx context.Context) error {
 	s, err := devserver.Start(ctx, devserver.WithLog(logSlow))
 	if err != nil {
@@ -24,7 +24,7 @@ func runDatabase(ctx context.Context) error {
 	return s.Close()
 }
 
-// logSlow passes on what takes time or failed, not which servers are not there.
+// logSlow prints delays and failures. It leaves out the engines that were skipped and the note about TTL indexes.
 func logSlow(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	if strings.HasPrefix(line, "devmongo: skipped ") || strings.Contains(line, "which has no TTL indexes") {
@@ -33,8 +33,8 @@ func logSlow(format string, args ...any) {
 	fmt.Fprintln(os.Stderr, line)
 }
 
-// gated returns the URI with the gate in place of the server, or false where there is more than one server to stand
-// before, or a certificate that names it.
+// gated returns the URI with the gate's address in place of the server's. It returns false if the URI names several
+// servers, or if the connection uses TLS, because the certificate names the server.
 func gated(uri, gate string) (string, bool) {
 	scheme, rest, ok := strings.Cut(uri, "://")
 	if !ok || scheme != "mongodb" {
@@ -51,13 +51,13 @@ func gated(uri, gate string) (string, bool) {
 		return "", false
 	}
 	if !strings.Contains("&"+lower, "&directconnection=") {
-		// A replica set would tell the driver where its members are, past the gate.
+		// Otherwise a replica set would tell the driver the addresses of its members, which bypass the gate.
 		query = strings.TrimPrefix(query+"&directConnection=true", "&")
 	}
 	return scheme + "://" + user + gate + "/" + database + "?" + query, true
 }
 
-// hostOf returns where the one server of a URI listens.
+// hostOf returns the address of the one server in a URI.
 func hostOf(uri string) string {
 	_, rest, _ := strings.Cut(uri, "://")
 	rest, _, _ = strings.Cut(rest, "?")

@@ -13,8 +13,8 @@ import (
 
 const defaultPort = 8080
 
-// listen opens the demo's address. Without one it takes the first free port from 8080, on both loopback addresses:
-// browsers take localhost for either.
+// listen opens the address of the demo. If addr is empty, it takes the first free port from 8080 on both loopback
+// addresses, because browsers resolve localhost to either.
 func listen(addr string) ([]net.Listener, string, error) {
 	if addr != "" {
 		ln, err := net.Listen("tcp", addr)
@@ -38,13 +38,13 @@ func listen(addr string) ([]net.Listener, string, error) {
 			return []net.Listener{v4, v6}, "http://localhost:" + p, nil
 		case errors.Is(err, syscall.EADDRINUSE):
 			v4.Close()
-		default: // no IPv6 here
+		default: // the machine has no IPv6
 			return []net.Listener{v4}, "http://localhost:" + p, nil
 		}
 	}
 }
 
-// readable names a listener's address as a browser of this machine reaches it.
+// readable returns the address of a listener as a browser on this machine reaches it.
 func readable(addr net.Addr) string {
 	tcp := addr.(*net.TCPAddr)
 	if tcp.IP.IsUnspecified() {
@@ -59,7 +59,7 @@ func closeAll(lns []net.Listener) {
 	}
 }
 
-// serveFront serves until the function that it returns is called.
+// serveFront serves h until the returned function is called.
 func serveFront(lns []net.Listener, h http.Handler) (stop func()) {
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	for _, ln := range lns {
@@ -73,13 +73,13 @@ func serveFront(lns []net.Listener, h http.Handler) (stop func()) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if srv.Shutdown(ctx) != nil {
-			srv.Close() // some browser holds a connection
+			srv.Close() // a browser still holds a connection
 		}
 	}
 }
 
-// newFront is what the browser talks to: the controls of the demo, the files that every page needs even with no
-// replica up, and the balancer for all else.
+// newFront returns the handler that the browser talks to. It serves the demo's controls and the static files, which
+// pages need even if no replica is up. The balancer serves all other requests.
 func newFront(s *supervisor) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/demo/", newControls(s))

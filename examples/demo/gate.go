@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// gate stands between the replicas and the database and can take it away: connections are cut, and new ones too.
+// gate is a proxy between the replicas and the database. It can take the database away by closing all connections, old
+// and new.
 type gate struct {
 	ln     net.Listener
 	server string
 
 	mu    sync.Mutex
-	until time.Time // closed up to then
+	until time.Time // time until which the gate is shut
 	conns map[net.Conn]struct{}
 }
 
@@ -29,7 +30,7 @@ func openGate(server string) (*gate, error) {
 
 func (g *gate) addr() string { return g.ln.Addr().String() }
 
-// shut takes the database away for a while.
+// shut takes the database away for d.
 func (g *gate) shut(d time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -39,7 +40,7 @@ func (g *gate) shut(d time.Duration) {
 	}
 }
 
-// away returns for how long the database will still be away.
+// away returns the time until the database is back.
 func (g *gate) away() time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -78,7 +79,7 @@ func (g *gate) serve(client net.Conn) {
 	_, _ = io.Copy(client, server)
 }
 
-// pass remembers a connection, to cut it, or cuts it at once.
+// pass registers a connection for shut. It closes the connection if the gate is shut.
 func (g *gate) pass(conn net.Conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

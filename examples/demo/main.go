@@ -1,10 +1,11 @@
-// Command demo shows what sessions in MongoDB promise: it starts a database, two replicas of a small web app and a
-// load balancer, each a process or a listener of its own, and prints the address to open.
+// Command demo shows the promises of sessions in MongoDB. It starts a database, two replicas of a small web app and a
+// load balancer, and prints the address to open. Each replica and the database is a process of its own.
 //
 //	go run -C examples/demo .           a page to play with; Ctrl-C ends it
-//	go run -C examples/demo . -check    plays the story by itself, a line for each promise; exits 1 if one is broken
+//	go run -C examples/demo . -check    tests each promise and prints a line for it; exits with 1 if one is broken
 //
-// It needs nothing but Go: the database is MONGO_URI's, a mongod, a container or else embedded, whatever is there.
+// The first build takes a minute or two, during which go run prints nothing. The demo needs only Go. It uses the server
+// that MONGO_URI names, a mongod, a container or the embedded FerretDB, in this order.
 package main
 
 import (
@@ -27,7 +28,7 @@ func main() {
 	}
 }
 
-// run does what this process is for. The replicas and the database are this program too: see startProcess.
+// run runs this process in its role. The replicas and the database run this program too, see startProcess.
 func run() error {
 	switch os.Getenv(roleVar) {
 	case roleDatabase:
@@ -53,7 +54,7 @@ func run() error {
 
 var errInterrupted = errors.New("interrupted")
 
-// serve runs the demo until ctx is done, or the check until it has ended.
+// serve runs the demo until ctx is done. With check, it runs until the check has ended.
 func serve(ctx context.Context, addr string, check bool) (err error) {
 	lns, url, err := listen(addr)
 	if err != nil {
@@ -69,7 +70,7 @@ func serve(ctx context.Context, addr string, check bool) (err error) {
 		return err
 	}
 	stopFront := serveFront(lns, newFront(s))
-	// Replicas first: while they end, the front answers that they are down.
+	// Deferred calls run last to first: the replicas end first, and the front says that they are down.
 	defer stopFront()
 	defer s.stop()
 	if check {
@@ -80,8 +81,8 @@ func serve(ctx context.Context, addr string, check bool) (err error) {
 	return nil
 }
 
-// whileParentLives ends with the process that started this one too: go run passes Ctrl-C on, but when it is killed
-// itself, it tells nobody.
+// whileParentLives returns a context that also ends when the parent process dies. If go run is killed, it does not pass
+// that on to this program.
 func whileParentLives(ctx context.Context) context.Context {
 	parent := os.Getppid()
 	ctx, cancel := context.WithCancel(ctx)

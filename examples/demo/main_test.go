@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// race tells whether the tests look for races: then the demo does too.
+// race reports whether the tests run with the race detector. Then the demo does too.
 func race() string {
 	info, _ := debug.ReadBuildInfo()
 	for _, s := range info.Settings {
@@ -50,17 +50,17 @@ func race() string {
 	return "false"
 }
 
-// demo is one under way. Its processes share its standard error, which ends when the last one has gone.
+// demo is a running demo. Its processes share its standard error, which ends when the last process has ended.
 type demo struct {
 	cmd    *exec.Cmd
 	stdout io.Reader
-	alone  chan struct{} // closed when no process is left
-	stderr *bytes.Buffer // to be read when alone
+	gone   chan struct{} // closed when all processes have ended
+	stderr *bytes.Buffer // read it only after gone is closed
 }
 
 func start(t *testing.T, args ...string) *demo {
 	t.Helper()
-	r := &demo{cmd: exec.Command(binary, args...), alone: make(chan struct{}), stderr: new(bytes.Buffer)}
+	r := &demo{cmd: exec.Command(binary, args...), gone: make(chan struct{}), stderr: new(bytes.Buffer)}
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a process group of its own, as a shell gives it
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -75,7 +75,7 @@ func start(t *testing.T, args ...string) *demo {
 	}
 	writer.Close()
 	go func() {
-		defer close(r.alone)
+		defer close(r.gone)
 		_, _ = io.Copy(r.stderr, reader)
 		reader.Close()
 	}()
@@ -83,11 +83,11 @@ func start(t *testing.T, args ...string) *demo {
 	return r
 }
 
-// leavesNothing waits for the last process to go and returns what they wrote to the standard error.
+// leavesNothing waits until the last process has ended and returns their standard error.
 func (r *demo) leavesNothing(t *testing.T) string {
 	t.Helper()
 	select {
-	case <-r.alone:
+	case <-r.gone:
 		return r.stderr.String()
 	case <-time.After(20 * time.Second):
 		t.Fatal("a process of the demo is left")
@@ -118,7 +118,7 @@ func TestEveryPromiseHolds(t *testing.T) {
 	}
 }
 
-// open starts the demo for a person and returns the address that it prints.
+// open starts the demo without -check and returns the address that it prints.
 func open(t *testing.T) (*demo, string) {
 	t.Helper()
 	r := start(t, "-addr", "127.0.0.1:0")

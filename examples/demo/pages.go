@@ -27,12 +27,13 @@ var (
 
 func cached(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-cache") // embedded files have no time: a new build must show
+		w.Header().Set("Cache-Control", "no-cache") // embedded files have no modification time, and a new build must show
 		next.ServeHTTP(w, r)
 	})
 }
 
-// secured sets what every page needs. No script or style stands in a page itself.
+// secured sets the security headers of every page. Pages contain no inline
+// script or style.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -44,7 +45,7 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// page is what the one page of the app shows.
+// page is the data of the one page of the app.
 type page struct {
 	Replica       string
 	PID           int
@@ -55,10 +56,10 @@ type page struct {
 	Cart          []line
 	Devices       []device
 	DevicesFailed bool
-	Ends          string // when the session does
-	Stored        bool   // there is a document
+	Ends          string // when the session ends
+	Stored        bool   // the session is stored
 	Document      string
-	State         *state // nil: the demo did not tell
+	State         *state // nil if the demo did not respond
 }
 
 type line struct {
@@ -69,10 +70,11 @@ type line struct {
 // TouchSeconds is the shortest time between two records of a visitor's activity.
 func (page) TouchSeconds() int { return int(touchInterval / time.Second) }
 
-// notice is what the page says after an action, in the section where that was.
+// notice is a message that the page shows after an action, in the section of
+// that action.
 type notice struct{ Section, Text string }
 
-// notices by the name that a query gives.
+// notices are the messages by their name in the query.
 var notices = map[string]notice{
 	"signed-in":    {"session", "You are signed in. The session has a new token, and the one before is no longer valid."},
 	"signed-out":   {"session", "You are signed out. The session is deleted in MongoDB, so that no copy of its cookie works any more."},
@@ -86,7 +88,8 @@ var notices = map[string]notice{
 
 func (p page) show(w http.ResponseWriter) { render(w, http.StatusOK, "page.html", p) }
 
-// ends tells when a session does, if nothing is done about it.
+// ends says when the session ends without further activity, and when at the
+// latest.
 func ends(i session.Info) string {
 	if i.Deadline.IsZero() {
 		return ""
@@ -96,7 +99,7 @@ func ends(i session.Info) string {
 		i.ExpiresAt.Local().Format(day), i.Deadline.Local().Format(day))
 }
 
-// device is one session of the user, for people.
+// device is a session of the user, as text for people.
 type device struct {
 	ID, Client, IP, Seen string
 	This                 bool
@@ -113,7 +116,7 @@ func devices(infos []session.Info, this session.ID, now time.Time) []device {
 	return ds
 }
 
-// client names a browser and a system by the tokens that they are known by.
+// client returns the browser and the operating system of a User-Agent header.
 func client(agent string) string {
 	find := func(names ...string) string {
 		for i := 0; i < len(names); i += 2 {
@@ -149,11 +152,11 @@ func ago(d time.Duration) string {
 	}
 }
 
-// problem is a page that says what went wrong, and that nothing is lost.
+// problem is a page that describes an error and says that nothing is lost.
 type problem struct {
 	Status      int
 	Title, Text string
-	Wait        bool // for the replicas and the database: the page goes on by itself
+	Wait        bool // the page waits until the replicas and the database are back, and then goes on by itself
 }
 
 func (p problem) show(w http.ResponseWriter) {
@@ -165,7 +168,8 @@ func notFound(w http.ResponseWriter, _ *http.Request) {
 	problem{Status: http.StatusNotFound, Title: "There is no such page", Text: "The demo has only one."}.show(w)
 }
 
-// showError is the app's answer where its session cannot be loaded or saved.
+// showError is the error handler of the app. The Manager calls it if the
+// session cannot be loaded or saved.
 func showError(w http.ResponseWriter, r *http.Request, err error) {
 	p := problem{Status: session.HTTPStatus(err)}
 	switch {
@@ -194,7 +198,8 @@ func showError(w http.ResponseWriter, r *http.Request, err error) {
 	p.show(w)
 }
 
-// render writes a page once it is complete.
+// render writes the page only after the template has been executed without an
+// error.
 func render(w http.ResponseWriter, status int, name string, data any) {
 	var buf bytes.Buffer
 	if err := templates.ExecuteTemplate(&buf, name, data); err != nil {

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// roleVar tells a process of this program what it is for; the one that a person starts has none.
+// roleVar is the environment variable that gives a process of this program its role. The process that a person starts
+// has no role.
 const (
 	roleVar      = "DEMO_ROLE"
 	roleDatabase = "database"
@@ -22,16 +23,15 @@ const (
 
 const stopTimeout = 5 * time.Second
 
-// process is a child. Its standard input is its leash: nothing is ever written there, and when it ends, because this
-// process closed it or was killed, the child goes.
+// process is a child process. Nothing is ever written to its standard input. When the input ends, because this process
+// closed it or was killed, the child ends too.
 type process struct {
 	cmd   *exec.Cmd
 	leash io.Closer
 	ended chan struct{}
 }
 
-// startProcess runs this program in a role, and returns when the child has printed hello: one line of JSON that says
-// that it is ready.
+// startProcess runs this program in a role. It returns when the child is ready and has printed hello, one line of JSON.
 func startProcess(ctx context.Context, role string, hello any, env ...string) (*process, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -55,7 +55,7 @@ func startProcess(ctx context.Context, role string, hello any, env ...string) (*
 	stop := context.AfterFunc(ctx, func() { leash.Close() })
 	err = json.NewDecoder(out).Decode(hello)
 	go func() {
-		_ = cmd.Wait() // how it ended is on the standard error
+		_ = cmd.Wait() // the child reports its errors on the standard error
 		close(p.ended)
 	}()
 	if !stop() {
@@ -75,10 +75,10 @@ var errNotStarted = errors.New("its message is above")
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// kill ends the child as a crash would: nothing of it gets a chance to tidy up.
+// kill ends the child as a crash would, without any clean-up.
 func (p *process) kill() { _ = p.cmd.Process.Kill() }
 
-// stop lets the child end by itself, and returns when it has.
+// stop tells the child to end, and returns when it has ended.
 func (p *process) stop() {
 	p.leash.Close()
 	select {

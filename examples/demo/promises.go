@@ -14,7 +14,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// Each promise is kept or broken by what HTTP clients see, and MongoDB.
+// The functions test promises by the responses to HTTP clients and by the documents in MongoDB.
 
 func (c *checker) knownOnBoth(ctx context.Context) (string, error) {
 	c.ann = c.newVisitor()
@@ -152,7 +152,7 @@ func (c *checker) badCookiesAreNobody(ctx context.Context) (string, error) {
 		return "", err
 	}
 	good := v.token()
-	// Each character changed by itself would be 144 requests; every seventh is in each part of the cookie.
+	// Changing each character separately would take 144 requests. Every seventh covers each part of the cookie.
 	bad := []string{"x", strings.Repeat("A", 3000), good + "A", good[:len(good)/2], good[:len(good)-4], good[4:]}
 	for i := 0; i < len(good); i += 7 {
 		other := byte('A')
@@ -251,8 +251,8 @@ func (c *checker) idleEnds(ctx context.Context) (string, error) {
 	if _, err := v.want(http.StatusOK)(v.post(ctx, "/check/impatient")); err != nil {
 		return "", err
 	}
-	// In use: each request puts the end off. On a machine that stood still for longer than the timeout the session has
-	// rightly ended.
+	// Each request extends the idle timeout. If the machine stood still for longer than the timeout, the session may
+	// end.
 	begin := time.Now()
 	for last := begin; time.Since(begin) < 2*checkIdle; {
 		asked := time.Now()

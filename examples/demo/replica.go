@@ -24,7 +24,7 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// What the app keeps in a session.
+// Keys of the values in a session.
 const (
 	count session.Key[int]            = "count"
 	cart  session.Key[map[string]int] = "cart"
@@ -32,15 +32,15 @@ const (
 
 var goods = []string{"Bread", "Honey", "Tea"}
 
-// touchInterval makes "last seen" exact enough to watch. The default, an hour, costs less.
+// touchInterval is short so that "last seen" changes while one watches. The default of an hour causes fewer writes.
 const touchInterval = 5 * time.Second
 
-// app is the small web app whose sessions the demo is about.
+// app is the small web app of the demo.
 type app struct {
 	name     string
 	store    *mongostore.Store
 	sessions *session.Manager
-	demo     string // where the demo tells its state
+	demo     string // URL of the demo, which serves its state
 }
 
 // runReplica serves the app until ctx is done.
@@ -92,8 +92,8 @@ func runReplica(ctx context.Context) error {
 	return nil
 }
 
-// handler is the app. What needs no session, such as files and health checks, is outside Wrap, and so is the
-// protection against requests that other sites make.
+// handler returns the app. Files and health checks need no session and are outside Wrap. The protection against
+// cross-origin requests is outside Wrap too.
 func (a *app) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", a.home)
@@ -142,7 +142,7 @@ func (a *app) renew(w http.ResponseWriter, r *http.Request) {
 	back(w, r, "renewed", "session")
 }
 
-// increment is exact however many requests count at once, on whatever replica.
+// increment is exact even if many requests count at once on both replicas.
 func (a *app) increment(w http.ResponseWriter, r *http.Request) {
 	s := session.FromContext(r.Context())
 	if _, err := count.Update(r.Context(), s, func(n int) int { return n + 1 }); err != nil {
@@ -186,7 +186,7 @@ func (a *app) endDevice(w http.ResponseWriter, r *http.Request) {
 	} else {
 		err = session.ErrNotFound
 	}
-	// Somebody else may have ended it a moment ago, which is what was asked for.
+	// Another device may have ended the session just before, which is the desired result.
 	if err != nil && !errors.Is(err, session.ErrNotFound) {
 		a.fail(w, r, err)
 		return
@@ -207,7 +207,8 @@ func (a *app) endOtherDevices(w http.ResponseWriter, r *http.Request) {
 	back(w, r, "others-ended", "devices")
 }
 
-// fail answers an error of a call that the handler made itself, as the library answers its own.
+// fail responds to an error of a call in a handler. The response is the same as for an error that the library handles
+// itself.
 func (a *app) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if session.HTTPStatus(err) >= http.StatusInternalServerError {
 		slog.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
@@ -215,7 +216,7 @@ func (a *app) fail(w http.ResponseWriter, r *http.Request, err error) {
 	showError(w, r, err)
 }
 
-// back sends the browser to the page with GET, so that to reload it repeats nothing.
+// back redirects the browser to the page with GET. A reload then repeats nothing.
 func back(w http.ResponseWriter, r *http.Request, notice, section string) {
 	to := "/"
 	if notice != "" {
@@ -224,7 +225,7 @@ func back(w http.ResponseWriter, r *http.Request, notice, section string) {
 	http.Redirect(w, r, to+"#"+section, http.StatusSeeOther)
 }
 
-// me tells programs what the page tells people.
+// me responds with the session as JSON, for programs.
 func (a *app) me(w http.ResponseWriter, r *http.Request) {
 	s := session.FromContext(r.Context())
 	w.Header().Set("Content-Type", "application/json")
@@ -238,8 +239,8 @@ type whoami struct {
 	Cart    map[string]int `json:"cart"`
 }
 
-// home shows the page. What surrounds the session, its list of devices and its document, may be missing from it: the
-// page is not refused for that.
+// home shows the page. The list of devices and the document are optional parts, so the page is shown even if they
+// cannot be read.
 func (a *app) home(w http.ResponseWriter, r *http.Request) {
 	s := session.FromContext(r.Context())
 	p := page{
@@ -261,7 +262,7 @@ func (a *app) home(w http.ResponseWriter, r *http.Request) {
 	p.show(w)
 }
 
-// document returns the session as MongoDB holds it, or "".
+// document returns the stored document of the session, or an empty string if it cannot be read.
 func (a *app) document(ctx context.Context, id session.ID) string {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -278,10 +279,10 @@ func (a *app) document(ctx context.Context, id session.ID) string {
 	})
 }
 
-// oneLiners are the objects by which extended JSON writes dates and bytes. They read better on a line each.
+// oneLiners are the objects that represent dates and bytes in extended JSON. They are easier to read on one line.
 var oneLiners = regexp.MustCompile(`\{\s*"\$date":[^}]*\}|\{\s*"\$binary":[^}]*\}\s*\}`)
 
-// state asks the demo what goes on around the app.
+// state returns the state of the demo around the app, or nil if it cannot be read.
 func (a *app) state(ctx context.Context) *state {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

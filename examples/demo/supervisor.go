@@ -15,25 +15,25 @@ import (
 	"github.com/holdfast-go/session/internal/devmongo/devserver"
 )
 
-// How long the app waits for the database. For a person it says soon that there is none. The check sends more at once
-// than the embedded database, which does one write at a time, can do in that time.
+// The store timeout of the app. With the short one, a person soon sees that the database is down. The check needs the
+// long one because the embedded database does one write at a time and many requests wait for it.
 const (
 	storeTimeoutVar = "DEMO_STORE_TIMEOUT"
 	impatient       = storeTimeoutVar + "=2s"
 	patient         = storeTimeoutVar + "=30s"
 )
 
-// restartDelay is how long a replica stays down after its end: long enough to be seen.
+// restartDelay is the time for which a replica stays down after its end, long enough to be seen.
 const restartDelay = time.Second
 
-// supervisor owns the processes: the database, the gate before it and the replicas, which it starts again whenever
-// they end.
+// supervisor owns the processes: the database, the gate in front of it, and the replicas. It starts a replica again
+// when one ends.
 type supervisor struct {
 	server   devserver.Server
-	name     string // of the run's own database on the server
+	name     string // name of the database that this run uses on the server
 	client   *mongo.Client
 	database *process
-	gate     *gate // nil where none can stand before the server
+	gate     *gate // nil if the server cannot be behind a gate
 	replicas []*replica
 	requests requestLog
 
@@ -41,7 +41,7 @@ type supervisor struct {
 	wg     sync.WaitGroup
 }
 
-// startSupervisor returns when everything runs. The replicas find it at url.
+// startSupervisor returns when all processes run. The replicas reach the supervisor at url.
 func startSupervisor(ctx context.Context, url string, check bool) (*supervisor, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &supervisor{name: "session_demo_" + strings.ToLower(rand.Text()[:8]), cancel: cancel}
@@ -87,7 +87,7 @@ func (s *supervisor) start(ctx context.Context, url string, check bool) (err err
 	return nil
 }
 
-// openGate returns the URI for the replicas.
+// openGate opens the gate, if the server can be behind one, and returns the URI for the replicas.
 func (s *supervisor) openGate() (string, error) {
 	g, err := openGate(hostOf(s.server.URI))
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *supervisor) openGate() (string, error) {
 	return uri, nil
 }
 
-// stop ends everything, the last first, and returns when nothing is left.
+// stop ends all processes in reverse order, and returns when they have ended.
 func (s *supervisor) stop() {
 	s.cancel()
 	s.wg.Wait()
@@ -125,14 +125,14 @@ func (s *supervisor) stop() {
 	}
 }
 
-// replica is one of the app's processes, or the next one in its place.
+// replica is a process of the app, or its successor after a restart.
 type replica struct {
 	name string
 
 	mu     sync.Mutex
 	env    []string
 	proc   *process
-	addr   string // empty while it is down
+	addr   string // empty while the replica is down
 	starts int
 }
 
@@ -167,7 +167,7 @@ func (r *replica) keepUp(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			}
-			ok = r.start(ctx) == nil // why not, the replica has said
+			ok = r.start(ctx) == nil // the replica has logged the error
 		}
 	}
 }
@@ -184,13 +184,13 @@ func (r *replica) down() {
 	r.addr = ""
 }
 
-// kill is SIGKILL.
+// kill ends the replica with SIGKILL.
 func (r *replica) kill() {
 	r.down()
 	r.process().kill()
 }
 
-// restartWith ends the replica and gives the next one a variable with another value.
+// restartWith ends the replica and sets a variable in the environment of the next process.
 func (r *replica) restartWith(variable string) {
 	r.mu.Lock()
 	r.env = append(r.env, variable)
@@ -203,7 +203,7 @@ func (r *replica) stop() {
 	r.process().stop()
 }
 
-// address returns where the replica listens, if it is up.
+// address returns the address of the replica, and reports whether it is up.
 func (r *replica) address() (string, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// Each response of a replica tells who answered and which calls of the session store it took. Browsers show the
-// second header in their network panel.
+// Each response of a replica names the replica and the calls of the session store. Browsers show the second header in
+// their network panel.
 const (
 	replicaHeader = "X-Demo-Replica"
 	timingHeader  = "Server-Timing"
@@ -27,7 +27,7 @@ type timing struct {
 
 type timingKey struct{}
 
-// observe is the session library's observer: it gets the request's context.
+// observe is the observer of the session library. Its context is that of the request.
 func observe(ctx context.Context, e session.Event) {
 	t, ok := ctx.Value(timingKey{}).(*timing)
 	if !ok || e.Kind == session.EventStaleToken || e.Kind == session.EventLostChange || e.Kind == session.EventExpired {
@@ -42,11 +42,11 @@ func observe(ctx context.Context, e session.Event) {
 	t.items = append(t.items, item)
 }
 
-// failed is the outcome of a call that the store could not answer.
+// failed is the outcome of a call that returned a store error.
 const failed = "failed"
 
-// outcome names the result of a store call. Not found and conflict are answers that the library expects: the first
-// sign-in of a user, for example, looks for a revocation and finds none.
+// outcome names the result of a store call. The library expects the answers "not found" and "conflict". The first
+// sign-in of a user, for example, looks for a revocation and finds no record.
 func outcome(err error) string {
 	switch {
 	case err == nil:
@@ -65,7 +65,8 @@ func (t *timing) header() string {
 	return strings.Join(t.items, ", ")
 }
 
-// timed goes outside Wrap, so that it sees the commit, which is before the first byte of the response.
+// timed must be outside Wrap. Only then does it see the store calls of the commit, which comes before the first byte of
+// the response.
 func timed(replica string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := new(timing)

@@ -15,11 +15,11 @@ import (
 
 const cookieName = "__Host-session"
 
-// visitor is a browser as -check has one.
+// visitor is the browser of -check.
 type visitor struct {
 	url    string
 	client *http.Client
-	cookie string // sent as it is, where there is no jar
+	cookie string // sent unchanged if there is no jar
 }
 
 // answer is a response that has been read.
@@ -33,13 +33,13 @@ func (a answer) ops() []operation { return parseTiming(a.header.Get(timingHeader
 
 func (a answer) replica() string { return a.header.Get(replicaHeader) }
 
-// newVisitor returns one with an empty cookie jar.
+// newVisitor returns a visitor with an empty cookie jar.
 func (c *checker) newVisitor() *visitor {
-	jar, _ := cookiejar.New(nil) // there is no error
+	jar, _ := cookiejar.New(nil) // it never returns an error
 	return &visitor{url: c.url, client: c.client(jar)}
 }
 
-// replay returns a visitor who has nothing but one cookie, and keeps none.
+// replay returns a visitor who sends only this cookie and stores no other.
 func (c *checker) replay(value string) *visitor {
 	return &visitor{url: c.url, client: c.client(nil), cookie: value}
 }
@@ -52,7 +52,7 @@ func (c *checker) client(jar http.CookieJar) *http.Client {
 	}
 }
 
-// signedIn returns a visitor who is, under a name of their own.
+// signedIn returns a visitor who is signed in as user.
 func (c *checker) signedIn(ctx context.Context, user string) (*visitor, error) {
 	v := c.newVisitor()
 	_, err := v.want(http.StatusSeeOther)(v.post(ctx, "/sign-in", "user", user))
@@ -63,7 +63,7 @@ func (v *visitor) get(ctx context.Context, path string) (answer, error) {
 	return v.do(ctx, http.MethodGet, path, nil)
 }
 
-// post sends a form of names and values.
+// post sends a form. Its arguments alternate between names and values.
 func (v *visitor) post(ctx context.Context, path string, form ...string) (answer, error) {
 	values := url.Values{}
 	for i := 0; i < len(form); i += 2 {
@@ -92,7 +92,7 @@ func (v *visitor) do(ctx context.Context, method, path string, body io.Reader) (
 	return answer{res.StatusCode, res.Header, text}, err
 }
 
-// want makes another status an error.
+// want returns an error if the response has another status.
 func (v *visitor) want(status int) func(answer, error) (answer, error) {
 	return func(a answer, err error) (answer, error) {
 		if err == nil && a.status != status {
@@ -102,7 +102,7 @@ func (v *visitor) want(status int) func(answer, error) (answer, error) {
 	}
 }
 
-// me asks the app who this is.
+// me returns the user and the values of the visitor's session.
 func (v *visitor) me(ctx context.Context) (who whoami, a answer, err error) {
 	if a, err = v.want(http.StatusOK)(v.get(ctx, "/me")); err == nil {
 		err = json.Unmarshal(a.body, &who)
@@ -110,7 +110,7 @@ func (v *visitor) me(ctx context.Context) (who whoami, a answer, err error) {
 	return who, a, err
 }
 
-// token returns the value of the session's cookie in the jar.
+// token returns the value of the session cookie in the jar.
 func (v *visitor) token() string {
 	u, _ := url.Parse(v.url)
 	for _, c := range v.client.Jar.Cookies(u) {
@@ -121,7 +121,8 @@ func (v *visitor) token() string {
 	return ""
 }
 
-// slow is a request that the app has let in and that saves when finish is called.
+// slow sends a request that the app admits at once. The app saves the session
+// and responds after finish is called.
 func (v *visitor) slow(ctx context.Context) (finish func() (answer, error), err error) {
 	hold, release := io.Pipe()
 	admitted := make(chan struct{}, 1)
