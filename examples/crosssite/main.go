@@ -1,9 +1,13 @@
-// Command crosssite is an API whose front end lives on another site: the page of https://shop.example talks to
-// https://api.example. Its cookie is a third party's to the browser, so three things must agree: the cookie may travel
-// (SameSite=None, Secure, Partitioned), the browser may show the answer (CORS with credentials), and only that one
-// origin may change anything (CrossOriginProtection). The front end fetches with credentials: "include".
+// Command crosssite is an API for a front end on another site: the page of https://shop.example sends requests to
+// https://api.example. For the browser its cookie is a third-party cookie, so three settings must agree:
 //
-// On sibling hosts (app.example.com and api.example.com are one site) leave the two cookie options out.
+//	the browser may send the cookie (SameSite=None, Secure, Partitioned)
+//	the page may read the response (CORS with credentials)
+//	only the origin of the front end may change state (CrossOriginProtection)
+//
+// The front end calls fetch with credentials: "include".
+//
+// Hosts such as app.example.com and api.example.com belong to one site. They do not need the two cookie options.
 package main
 
 import (
@@ -20,7 +24,7 @@ import (
 
 const visits session.Key[int] = "visits"
 
-// cookie is the session's for a front end on another site.
+// cookie returns the options of the session cookie for a front end on another site.
 func cookie() []session.Option {
 	return []session.Option{
 		session.WithSameSite(http.SameSiteNoneMode), // goes along with requests from other sites
@@ -59,8 +63,8 @@ func handler(frontEnd string, sessions *session.Manager) (http.Handler, error) {
 	return cors(frontEnd, origins.Handler(sessions.Wrap(api))), nil
 }
 
-// cors lets the pages of one origin read the answers to requests that carry the cookie. It stands outside Wrap, so that
-// errors which Wrap answers can be read too. It must name the origin: with credentials browsers refuse a star.
+// cors lets the pages of one origin read the responses to requests with the cookie. It is outside Wrap, so that pages
+// can read the error responses of Wrap too. It must name the origin, because browsers refuse a star with credentials.
 func cors(origin string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -78,7 +82,7 @@ func cors(origin string, next http.Handler) http.Handler {
 	})
 }
 
-// A GET changes nothing: requests that are safe by their method pass whatever their origin.
+// me changes nothing. CrossOriginProtection lets a GET request pass whatever its origin is.
 func me(w http.ResponseWriter, r *http.Request) {
 	s := session.FromContext(r.Context())
 	fmt.Fprintf(w, "user %q, visits %d", s.User(), visits.GetOr(s, 0))

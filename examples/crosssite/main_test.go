@@ -16,7 +16,7 @@ import (
 
 const frontEnd = "https://shop.example"
 
-// page sends what a browser sends for a fetch from a page.
+// page sends requests as a browser does for a fetch from a page.
 type page struct {
 	t      *testing.T
 	origin string
@@ -101,7 +101,7 @@ func TestOtherOriginsChangeAndReadNothing(t *testing.T) {
 	require.Equal(t, `user "ann", visits 0`, body)
 }
 
-// With the default, SameSite=Lax, the browser would withhold the cookie, and Wrap refuses to make a second session.
+// With the default, SameSite=Lax, the browser would not send the cookie, so Wrap refuses to start a second session.
 func TestWithoutTheOptions(t *testing.T) {
 	h, err := handler(frontEnd, memstore.NewManager())
 	require.NoError(t, err)
@@ -113,7 +113,7 @@ func TestWithoutTheOptions(t *testing.T) {
 	require.Equal(t, frontEnd, resp.Header.Get("Access-Control-Allow-Origin"), "the page can read why")
 }
 
-// Hosts of one site need no option: the browser sends the default cookie along, and the origin is trusted.
+// Hosts of one site need no option. The browser sends the default cookie, and the origin is trusted.
 func TestSiblingHosts(t *testing.T) {
 	const app = "https://app.example.com"
 	h, err := handler(app, memstore.NewManager())
@@ -132,7 +132,7 @@ func TestSiblingHosts(t *testing.T) {
 	require.Equal(t, `user "ann", visits 1`, body)
 }
 
-// sameSite says what a browser says of a page on a sibling host.
+// sameSite sets the header of a request from a sibling host.
 type sameSite struct{ http.RoundTripper }
 
 func (s sameSite) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -1,6 +1,5 @@
-// Command events keeps connections open that outlive what their session was at their start: a stream of server-sent
-// events, which reads the session again, and an upgraded connection, which writes to it. Both find out when the visitor
-// signs out elsewhere.
+// Command events keeps connections open while their session changes. A stream of server-sent events reloads the
+// session. An upgraded connection saves to it. Both end when the visitor signs out in another request.
 package main
 
 import (
@@ -37,7 +36,7 @@ func main() {
 	log.Fatal((&http.Server{Addr: "localhost:8080", Handler: app, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe())
 }
 
-// handler looks into the store once in an interval for each stream.
+// handler returns the app. Each stream reloads its session once per interval.
 func handler(interval time.Duration) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) { events(w, r, interval) })
@@ -63,8 +62,9 @@ func handler(interval time.Duration) http.Handler {
 	return mux
 }
 
-// events sends the number of visits whenever it changes. Reload tells that the session has ended, or that another
-// request has renewed its token: then the browser must reconnect, with the cookie that it has by now.
+// events sends the number of visits whenever it changes. Reload returns ErrNotFound if the session has ended. It
+// returns ErrSuperseded if another request has renewed the token. The browser must then reconnect with its current
+// cookie.
 func events(w http.ResponseWriter, r *http.Request, interval time.Duration) {
 	s := session.FromContext(r.Context())
 	if s.User() == "" {
@@ -91,14 +91,14 @@ func events(w http.ResponseWriter, r *http.Request, interval time.Duration) {
 		case errors.Is(err, session.ErrNotFound):
 			fmt.Fprint(w, "event: ended\ndata:\n\n")
 			return
-		case err != nil: // renewed, or the store did not answer: EventSource comes back by itself
+		case err != nil: // token renewed or store error; EventSource reconnects by itself
 			return
 		}
 	}
 }
 
-// drafts upgrades the connection and stores each line that comes before it acknowledges it, as a WebSocket would do
-// with its messages. Save records activity too.
+// drafts upgrades the connection. It saves each line before it acknowledges it, as a WebSocket handler would do with
+// messages. Save also records activity.
 func drafts(w http.ResponseWriter, r *http.Request) {
 	s := session.FromContext(r.Context())
 	if s.User() == "" || !strings.EqualFold(r.Header.Get("Upgrade"), "lines") {

@@ -50,7 +50,8 @@ func (v *visitor) get(path string) *http.Response {
 	return resp
 }
 
-// stream returns the lines of the events, without those between them.
+// stream opens an event stream and returns a function that reads its next
+// non-empty line.
 func (v *visitor) stream() func() string {
 	v.t.Helper()
 	resp := v.get("/events")

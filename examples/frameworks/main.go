@@ -1,8 +1,8 @@
-// Command frameworks is one small app in the three routers that people ask for:
+// Command frameworks is one small app for three popular routers:
 //
 //	go run -C examples/frameworks . chi     (or gin, or echo)
 //
-// None needs an adapter: what wraps an http.Handler wraps theirs.
+// No router needs an adapter, because Wrap accepts every http.Handler.
 package main
 
 import (
@@ -38,7 +38,7 @@ func main() {
 	log.Fatal((&http.Server{Addr: "localhost:8080", Handler: app, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe())
 }
 
-// What follows is the app, in plain net/http where the router allows.
+// The rest of the file is the app, written for net/http.
 
 func hello(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, greeting(r.Context())) }
 
@@ -61,7 +61,8 @@ func login(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// crash shows that a panic leaves nothing half done.
+// crash panics after it has changed the session. Nothing of the change is
+// stored.
 func crash(_ http.ResponseWriter, r *http.Request) {
 	s := session.FromContext(r.Context())
 	s.SignIn("mallory")

@@ -33,7 +33,7 @@ func visit(t *testing.T, h http.Handler) *visitor {
 	return &visitor{t, srv.URL, &http.Client{Jar: jar, Transport: srv.Client().Transport}}
 }
 
-// gets fails the test unless path answers with the status and a text.
+// gets sends a GET request. It fails the test unless the response has the status and contains text.
 func (v *visitor) gets(path string, status int, text string) {
 	v.t.Helper()
 	resp, err := v.Get(v.base + path)
@@ -109,7 +109,8 @@ func TestPanicDiscards(t *testing.T) {
 	})
 }
 
-// The router's own error page comes with the session saved, though echo writes it after the middleware has returned.
+// Wrap saves the session before the router writes its error page. echo writes it only after the middleware has
+// returned.
 func TestErrorPageOfTheFramework(t *testing.T) {
 	each(t, []string{"gin", "echo"}, func(t *testing.T, v *visitor) {
 		v.gets("/fail", http.StatusTeapot, map[bool]string{true: "the page of echo"}[strings.HasSuffix(t.Name(), "echo")])
@@ -121,7 +122,8 @@ func TestUnknownPageOfTheFramework(t *testing.T) {
 	each(t, all, func(t *testing.T, v *visitor) { v.gets("/nowhere", http.StatusNotFound, "") })
 }
 
-// gin's own context is a context.Context too, but looks into the request's only where the engine is told to.
+// The context of gin is a context.Context too. It looks into the context of the request only if ContextWithFallback is
+// set.
 func TestGinContext(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
 	for _, fallback := range []bool{false, true} {
@@ -137,7 +139,8 @@ func TestGinContext(t *testing.T) {
 	}
 }
 
-// Why gin gets a recoverer that discards: its own one hides the panic from Wrap, which then saves with the error page.
+// This test shows why gin needs a recoverer that calls Discard. The default recoverer hides the panic from Wrap, which
+// then saves the session with the error page.
 func TestGinsOwnRecovererSaves(t *testing.T) {
 	router := gin.New()
 	router.Use(gin.RecoveryWithWriter(io.Discard))

@@ -44,7 +44,7 @@ const (
 // plain is a client without cookies, which keeps no connection.
 var plain = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-// program is the one under test; every start is a process of its own.
+// program is the program under test. Each start is a new process.
 type program struct {
 	addr, mongoURI string
 	cmd            *exec.Cmd
@@ -52,7 +52,7 @@ type program struct {
 
 func command(t *testing.T, env ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), binary)
-	// Nothing of the test's own environment, or a developer's settings would decide.
+	// The environment of the test is left out, so that settings of a developer have no influence.
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
 	return cmd
 }
@@ -84,7 +84,7 @@ func (p *program) await(t *testing.T) {
 	}
 }
 
-// kill is SIGKILL: the program gets no chance to tidy up.
+// kill ends the program with SIGKILL, without any clean-up.
 func (p *program) kill() {
 	if p.cmd != nil {
 		_ = p.cmd.Process.Kill()
@@ -109,7 +109,7 @@ func newBrowser(t *testing.T, addr string) *browser {
 	return &browser{&http.Client{Jar: jar, Transport: transport}, "http://" + addr}
 }
 
-// sees fails the test unless the page has all the texts.
+// sees fails the test unless the page contains all texts.
 func (b *browser) sees(t *testing.T, texts ...string) {
 	t.Helper()
 	resp, err := b.Get(b.base + "/")
@@ -216,7 +216,7 @@ func TestSecretRotationSignsNobodyOut(t *testing.T) {
 	p.kill()
 	p.start(t, "SESSION_SECRET="+newSecret)
 	late.sees(t, "You are ann.")
-	early.sees(t, "Visit 1", "Sign in") // which is why the last deploy waits for the longest lifetime
+	early.sees(t, "Visit 1", "Sign in") // so the last deployment must wait for the longest lifetime
 }
 
 func TestOutsideWrap(t *testing.T) {

@@ -1,6 +1,6 @@
-// Command oauth signs people in with an OAuth 2.0 provider: the authorization code grant with PKCE. What must wait for
-// the visitor's return lies in the anonymous session, is taken out once, and only then does SignIn sign in, which
-// gives the session a new token.
+// Command oauth signs people in with an OAuth 2.0 provider, by the authorization code grant with PKCE. The anonymous
+// session keeps the state and the verifier until the visitor returns. The callback takes them out once. Then SignIn
+// signs the user in and gives the session a new token.
 //
 // The default cookie (SameSite=Lax) comes back with the provider's redirect; with SameSiteStrictMode it would not. It does
 // not come back with a form that the provider's page posts (response_mode=form_post); see docs/how-to/sign-in.md.
@@ -26,12 +26,12 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// waiting is what a sign-in that has gone to the provider must find again.
+// waiting holds the values of a sign-in while the visitor is at the provider.
 type waiting struct{ State, Verifier string }
 
 const pending session.Key[waiting] = "oauth"
 
-// provider is what its documentation and its registration form tell.
+// provider holds the endpoints from the documentation of the provider and the values from its registration form.
 type provider struct {
 	authURL, tokenURL, userURL, clientID, clientSecret, redirectURL string
 	client                                                          *http.Client
@@ -73,7 +73,7 @@ func home(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `<form method="post" action="/login"><button>Sign in</button></form>`)
 }
 
-// login sends the visitor to the provider. The redirect goes out after the state is stored, never before.
+// login redirects the visitor to the provider. The Manager stores the state before it sends the redirect.
 func (p *provider) login(w http.ResponseWriter, r *http.Request) {
 	wait := waiting{State: rand.Text(), Verifier: rand.Text() + rand.Text()}
 	pending.Set(session.FromContext(r.Context()), wait)
@@ -86,7 +86,7 @@ func (p *provider) login(w http.ResponseWriter, r *http.Request) {
 
 func (p *provider) callback(w http.ResponseWriter, r *http.Request) {
 	s := session.FromContext(r.Context())
-	wait, ok := pending.Pop(s) // once, whatever comes of it
+	wait, ok := pending.Pop(s) // once, even if the sign-in fails
 	if !ok || subtle.ConstantTimeCompare([]byte(wait.State), []byte(r.FormValue("state"))) != 1 {
 		http.Error(w, "This sign-in was not begun here. Please start again.", http.StatusForbidden)
 		return
@@ -101,7 +101,7 @@ func (p *provider) callback(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// user trades the code for an access token, and that for whose it is.
+// user exchanges the code for an access token, and reads the user of that token.
 func (p *provider) user(ctx context.Context, code, verifier string) (string, error) {
 	form := url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {p.redirectURL}, "code_verifier": {verifier},

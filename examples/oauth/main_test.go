@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// fake is a provider that knows one user and one code, which works once.
+// fake is a provider with one user and one code. The code works once.
 func fake(t *testing.T) *httptest.Server {
 	challenge := ""
 	mux := http.NewServeMux()
@@ -93,7 +93,7 @@ func TestSignIn(t *testing.T) {
 	_, body := b.get("/")
 	require.Contains(t, body, "Sign in")
 
-	var before string // the token that carries the state
+	var before string // token of the session with the state
 	b.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
 		if r.URL.Path == "/authorize" {
 			before = b.token()
