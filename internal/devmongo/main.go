@@ -1,13 +1,13 @@
-// Command devmongo starts a MongoDB-compatible server for development and tests, prints one line of JSON,
+// Command devmongo starts a MongoDB-compatible server for development and tests. It prints one line of JSON,
 //
 //	{"uri":"mongodb://127.0.0.1:40123/","engine":"FerretDB v1.24.2 (embedded, SQLite)","ttl":false,"retryableWrites":false}
 //
-// and serves until its standard input is closed or it is interrupted. Then it removes all that it started.
+// and serves until its standard input is closed or it is interrupted. Then it removes everything that it has started.
 //
 //	go run -C internal/devmongo .
 //
-// A test starts it with a pipe as its standard input: when the test's process ends in whatever way, the pipe closes
-// and the server goes too. In a terminal, end it with Ctrl-C or Ctrl-D. Package devserver tells which server it is.
+// A test starts it with a pipe as its standard input. However the process of the test ends, the pipe closes and the
+// server ends too. In a terminal, press Ctrl-C or Ctrl-D. Package devserver documents the choice of the server.
 package main
 
 import (
@@ -35,8 +35,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if *listen == "" {
-		// From the start on, as the parent may die while a container is pulled. With an address of its own the
-		// command is a service, whose standard input is closed from the beginning.
+		// The input is watched from the start, because the parent may die while a container image is pulled. With
+		// -listen the command is a service, whose standard input is closed from the beginning.
 		ctx = untilClosed(ctx, os.Stdin)
 	}
 	if err := run(ctx, os.Stdout, *engine, *listen); err != nil {
@@ -59,7 +59,7 @@ func run(ctx context.Context, out io.Writer, engine, listen string) error {
 		return err
 	}
 	line := json.NewEncoder(out)
-	line.SetEscapeHTML(false) // a URI's & stays one for readers that are not quite JSON parsers
+	line.SetEscapeHTML(false) // keeps & in a URI, for readers that do not decode JSON
 	if err := line.Encode(s); err != nil {
 		s.Close()
 		return fmt.Errorf("devmongo: cannot print the URI: %w", err)
@@ -68,7 +68,7 @@ func run(ctx context.Context, out io.Writer, engine, listen string) error {
 	return s.Close()
 }
 
-// untilClosed gives a context that ends with ctx or when r has nothing more to read.
+// untilClosed returns a context that ends with ctx or at the end of r.
 func untilClosed(ctx context.Context, r io.Reader) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {

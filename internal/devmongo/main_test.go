@@ -23,7 +23,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// parentOf, when set, makes this test binary a parent that starts the command it names and waits for ever.
+// parentOf, if set, makes this test binary a parent. It starts the command in the variable and waits for it.
 const parentOf = "DEVMONGO_TEST_PARENT_OF"
 
 var binary string
@@ -53,8 +53,8 @@ func testAll(m *testing.M) int {
 	return code
 }
 
-// beParent gives its child a pipe of its own as standard input, as a test binary does. The child shares this
-// process's outputs, so that whoever reads them sees their end when both are gone.
+// beParent starts a child with its own pipe as standard input, as a test binary does. The child inherits the outputs of
+// this process. A reader of the outputs sees their end after both processes have ended.
 func beParent(command []string) {
 	child := exec.Command(command[0], command[1:]...)
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
@@ -67,7 +67,7 @@ func beParent(command []string) {
 	}
 }
 
-// served is what the command prints.
+// served is the line of JSON that the command prints.
 type served struct {
 	URI             string
 	Engine          string
@@ -85,7 +85,7 @@ type started struct {
 	temp   string
 }
 
-// start runs a command and reads its line. It is given no MONGO_URI, no mongod and no Docker engine.
+// start runs a command and reads its line. The command gets no MONGO_URI, no mongod and no Docker engine.
 func start(t *testing.T, name string, args ...string) *started {
 	t.Helper()
 	s := &started{cmd: exec.Command(name, args...), stderr: new(bytes.Buffer), temp: t.TempDir()}
@@ -125,7 +125,7 @@ func environment(temp string, more ...string) []string {
 	return append(env, more...)
 }
 
-// wait reads to the end of the output, which must be empty, and checks that nothing is left.
+// wait reads the rest of the output, which must be empty, and checks that nothing is left.
 func (s *started) wait(t *testing.T) {
 	t.Helper()
 	rest, err := io.ReadAll(s.stdout)
@@ -162,7 +162,7 @@ func TestServesUntilItsInputIsClosed(t *testing.T) {
 	require.NoError(t, c.FindOne(t.Context(), bson.D{{Key: "_id", Value: 1}}).Decode(&got))
 	require.Equal(t, 7, got.N)
 
-	// With the client still connected: the server waits for nobody.
+	// The client is still connected, and the server does not wait for it.
 	require.NoError(t, s.stdin.Close())
 	s.wait(t)
 	client.Disconnect(t.Context())
@@ -200,7 +200,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// A test binary that is killed runs no clean-up. The command sees its input end, with go run between the two as well.
+// A killed test binary runs no clean-up. The command sees the end of its input, also through go run.
 func TestParentKilled(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the temporary folder is not set by TMPDIR here")
@@ -215,7 +215,7 @@ func TestParentKilled(t *testing.T) {
 			temp := t.TempDir()
 			parent := exec.Command(self)
 			parent.Env = environment(temp, parentOf+"="+command)
-			// A pipe of the test's own: Wait must not close it, as the grandchild lives on.
+			// The test uses its own pipe. Wait must not close it, because the grandchild lives longer than the child.
 			r, w, err := os.Pipe()
 			require.NoError(t, err)
 			defer r.Close()
@@ -227,14 +227,14 @@ func TestParentKilled(t *testing.T) {
 			s.skipToLine(t)
 			require.NoError(t, parent.Process.Kill())
 			require.Error(t, parent.Wait())
-			_, err = io.ReadAll(s.stdout) // returns when the command, and go run, have ended
+			_, err = io.ReadAll(s.stdout) // returns when the command and go run have ended
 			require.NoError(t, err)
 			requireGone(t, s.served, temp)
 		})
 	}
 }
 
-// skipToLine passes over what the command says on its standard error, which shares the pipe.
+// skipToLine skips the messages on the standard error, which shares the pipe.
 func (s *started) skipToLine(t *testing.T) {
 	t.Helper()
 	for {
@@ -291,7 +291,7 @@ func TestInputClosedFromTheStart(t *testing.T) {
 	cmd.Env = environment(t.TempDir())
 	out, err := cmd.CombinedOutput() // standard input is the null device
 	if err == nil {
-		return // it was faster than the end of its input, served and stopped
+		return // it served and stopped before it saw the end of its input
 	}
 	require.Contains(t, string(out), "keep the input open for as long as the server is needed")
 }

@@ -20,12 +20,13 @@ const (
 	defaultImage    = "mongo:8.0"
 	mongoPort       = "27017/tcp"
 	dockerAnswer    = 10 * time.Second
-	containerStart  = 5 * time.Minute // with the image to be pulled
+	containerStart  = 5 * time.Minute // includes the time to pull the image
 	containerAnswer = time.Minute
 	containerLook   = 500 * time.Millisecond
 )
 
-// startContainer runs a MongoDB image. Whatever is missing for it, engine or image, skips it: nobody asked.
+// startContainer runs a MongoDB image. If the Docker engine or the image is missing, the engine is skipped, because
+// nobody requested it.
 func startContainer(ctx context.Context, c *config) (*instance, error) {
 	if err := dockerAnswers(ctx); err != nil {
 		return nil, skip("no Docker engine answers: %w", err)
@@ -41,7 +42,7 @@ func startContainer(ctx context.Context, c *config) (*instance, error) {
 func dockerAnswers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, dockerAnswer)
 	defer cancel()
-	tclog.SetDefault(tclog.NewNoopLogger()) // a page of banner, with the paths of the machine
+	tclog.SetDefault(tclog.NewNoopLogger()) // it would print a banner with the paths of the machine
 	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func runContainer(ctx context.Context, c *config, image string) (*instance, erro
 	ctr, err := testcontainers.Run(ctx, image,
 		testcontainers.WithExposedPorts(mongoPort),
 		testcontainers.WithWaitStrategy(wait.ForMappedPort(mongoPort)))
-	// Ended here and not left to testcontainers' reaper, which is a second image and may be switched off.
+	// The container is ended here. The reaper of testcontainers is a second image and may be switched off.
 	stop := func() error { return testcontainers.TerminateContainer(ctr) }
 	if err != nil {
 		return nil, errors.Join(err, stop())
@@ -73,7 +74,7 @@ func runContainer(ctx context.Context, c *config, image string) (*instance, erro
 	return &instance{uri: uri, stop: stop}, nil
 }
 
-// containerAnswers waits until the server at uri does, or its container has ended.
+// containerAnswers waits until the server at uri responds or its container has ended.
 func containerAnswers(ctx context.Context, ctr testcontainers.Container, uri string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, containerAnswer, fmt.Errorf("no answer within %s", containerAnswer))
 	defer cancel()

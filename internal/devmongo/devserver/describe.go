@@ -13,7 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// describe asks the server what it is and what it can do.
+// describe returns the server with its name and its features.
 func describe(ctx context.Context, c *config, inst *instance) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -66,7 +66,7 @@ type helloReply struct {
 	Internal bson.RawValue `bson:"internal"`
 }
 
-// documentDB returns the versions of DocumentDB's parts, which its gateway gives.
+// documentDB returns the versions of the parts of DocumentDB, from the reply of its gateway.
 func (h helloReply) documentDB() (versions []string) {
 	var internal struct {
 		Versions []string `bson:"documentdb_versions"`
@@ -75,7 +75,7 @@ func (h helloReply) documentDB() (versions []string) {
 	return internal.Versions
 }
 
-// retryableWrites is the rule of the drivers' specification: sessions, and not a standalone server.
+// retryableWrites follows the specification of the drivers: the server needs sessions and must not be standalone.
 func (h helloReply) retryableWrites() bool {
 	return h.SessionMinutes != nil && (h.SetName != "" || h.Msg == "isdbgrid")
 }
@@ -91,13 +91,13 @@ type buildInfo struct {
 	} `bson:"ferretdb"`
 }
 
-// askBuild returns no more than the server answers, in the worst case nothing.
+// askBuild returns the fields that the server sends. They may all be empty.
 func askBuild(ctx context.Context, client *mongo.Client) (b buildInfo) {
 	_ = client.Database("admin").RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&b)
 	return b
 }
 
-// engineName tells servers apart by what only they answer: the version is MongoDB's with all of them.
+// engineName distinguishes servers by fields that only one of them sends. All servers send a version of MongoDB.
 func engineName(b buildInfo, hello helloReply) string {
 	documentDB := strings.Join(hello.documentDB(), " ")
 	switch {
@@ -113,7 +113,7 @@ func engineName(b buildInfo, hello helloReply) string {
 		return "SecantusDB " + b.Secantus
 	case documentDB != "":
 		return "DocumentDB " + documentDB + ", which says " + b.Version
-	case b.GitVersion == "": // a mongod's build always has one
+	case b.GitVersion == "": // every build of mongod has one
 		return "a server that is not mongod and says " + b.Version
 	case hello.Msg == "isdbgrid":
 		return "mongos " + b.Version
@@ -123,8 +123,8 @@ func engineName(b buildInfo, hello helloReply) string {
 	return "mongod " + b.Version
 }
 
-// tryTTL makes a TTL index in a database of its own and drops it. It shows that the server takes the index, not that
-// it ever removes a document: servers do that about once a minute.
+// tryTTL creates a TTL index in its own database, and drops the database. A nil error means that the server accepts the
+// index. It does not show that the server removes documents, which happens about once a minute.
 func tryTTL(ctx context.Context, client *mongo.Client) error {
 	db := client.Database("devmongo_scratch_" + rand.Text()[:8])
 	defer db.Drop(context.WithoutCancel(ctx))

@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-go/session/internal/devmongo/devserver"
 )
 
-// Servers that speak MongoDB's protocol also repeat its version numbers.
+// Other servers with MongoDB's protocol repeat its version numbers.
 func TestEngineName(t *testing.T) {
 	mongod := bson.M{"version": "7.0.42", "gitVersion": "7cd2d1a3f3d6a9b8"}
 	gateway := bson.M{"version": "7.0.0", "versionArray": bson.A{7, 0, 0, 0}, "bits": 64}

@@ -1,9 +1,9 @@
-// Package devserver gives development and tests a MongoDB-compatible server without any set-up.
+// Package devserver starts a MongoDB-compatible server for development and tests, without any set-up.
 //
-// [Start] tries, in this order, the server that MONGO_URI names, a mongod binary, a container where a Docker engine
-// answers, and FerretDB embedded in this process. What was skipped, and why, goes to the [WithLog] function. A
-// server that was asked for by name (MONGO_URI, MONGOD, [WithEngine]) and cannot be had is an error: another engine
-// in its place would make a green run mean something else.
+// [Start] tries four engines in this order: the server in MONGO_URI, a mongod binary, a container if a Docker engine is
+// running, and FerretDB embedded in this process. It reports each skipped engine and the reason to the [WithLog]
+// function. If a server was requested by name (MONGO_URI, MONGOD, [WithEngine]) and is not available, Start returns an
+// error. Another engine in its place would change the meaning of a passed test.
 package devserver
 
 import (
@@ -17,33 +17,33 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// The engines that [WithEngine] takes.
+// The engines for [WithEngine].
 const (
-	EngineURI       = "uri"       // the server that the environment variable MONGO_URI names
-	EngineMongod    = "mongod"    // the binary that MONGOD names, else the one in PATH
-	EngineContainer = "container" // the image that DEVMONGO_IMAGE names, else mongo:8.0
+	EngineURI       = "uri"       // the server in the environment variable MONGO_URI
+	EngineMongod    = "mongod"    // the binary in MONGOD, or the one in PATH
+	EngineContainer = "container" // the image in DEVMONGO_IMAGE, by default mongo:8.0
 	EngineFerretDB  = "ferretdb"  // FerretDB v1 with SQLite, in this process
 )
 
-// Server is a running server. Its fields are set by [Start] and not changed after.
+// Server is a running server. [Start] sets its fields, which do not change afterwards.
 type Server struct {
-	// URI is the connection string. It is MONGO_URI itself where that was given, so it may hold a password.
+	// URI is the connection string. If MONGO_URI was set, it is that string and may contain a password.
 	URI string `json:"uri"`
-	// Engine is a short name for people, such as "mongod 8.0.4": what answered, not what was hoped for.
+	// Engine is a short name such as "mongod 8.0.4", taken from the response of the server.
 	Engine string `json:"engine"`
-	// TTL tells that the server accepts a TTL index.
+	// TTL reports whether the server accepts a TTL index.
 	TTL bool `json:"ttl"`
-	// RetryableWrites tells that the server has sessions and an oplog: a replica set or a sharded cluster.
+	// RetryableWrites reports whether the server has sessions and an oplog, as a replica set or a sharded cluster has.
 	RetryableWrites bool `json:"retryableWrites"`
 
 	stop func() error
 }
 
-// Close ends what [Start] started and removes its folder or container. Later calls return what the first did. The
-// server that MONGO_URI named is left as it is.
+// Close ends the server that [Start] started and removes its folder or container. Later calls return the same error.
+// Close does not change a server that MONGO_URI names.
 func (s *Server) Close() error { return s.stop() }
 
-// Option changes what [Start] does.
+// Option is an option of [Start].
 type Option func(*config)
 
 type config struct {
@@ -52,31 +52,31 @@ type config struct {
 	log    func(format string, args ...any)
 }
 
-// WithLog sets where the skipped engines are reported, one line a call. The default says nothing.
+// WithLog sets the function that logs the skipped engines, one line per call. By default nothing is logged.
 func WithLog(printf func(format string, args ...any)) Option {
 	return func(c *config) { c.log = printf }
 }
 
-// WithEngine asks for one engine and no other. The default tries them in the order of the constants.
+// WithEngine selects one engine. By default Start tries the engines in the order of the constants.
 func WithEngine(engine string) Option {
 	return func(c *config) { c.engine = engine }
 }
 
-// WithListen sets the host:port at which the embedded FerretDB listens, and so implies [EngineFerretDB]. The default
-// is a free port of the loopback interface. FerretDB asks for no password: do not open it to a network.
+// WithListen sets the host:port of the embedded FerretDB, and implies [EngineFerretDB]. The default is a free port of
+// the loopback interface. FerretDB asks for no password, so do not open it to a network.
 func WithListen(addr string) Option {
 	return func(c *config) { c.listen = addr }
 }
 
-// instance is what an engine gives: where to connect, and how to end it.
+// instance is a server that an engine has started.
 type instance struct {
 	uri        string
-	credential *options.Credential // what uri signs in with; nil without
-	name       string              // replaces what the server says of itself; empty where that is enough
+	credential *options.Credential // credential of uri; nil if it has no user
+	name       string              // overrides the name from the response of the server; empty if that name is used
 	stop       func() error
 }
 
-// errSkipped marks an engine that is not there, as against one that was asked for and failed.
+// errSkipped marks an engine that is not installed here. A requested engine that fails is another error.
 var errSkipped = errors.New("not there")
 
 var engines = []struct {
@@ -89,9 +89,9 @@ var engines = []struct {
 	{EngineFerretDB, startFerretDB},
 }
 
-// Start gives a running server. ctx bounds the start only; the server then runs until [Server.Close].
+// Start starts a server. ctx bounds the start only. The server runs until [Server.Close].
 //
-// A process that is killed closes nothing: tests are better off with the command, which ends with its parent.
+// A killed process does not call Close. Tests should use the command instead, because it ends with its parent.
 func Start(ctx context.Context, opts ...Option) (*Server, error) {
 	c := &config{log: func(string, ...any) {}}
 	for _, opt := range opts {
@@ -146,7 +146,7 @@ func start(ctx context.Context, c *config) (*instance, error) {
 	return nil, errors.New("devmongo: no engine is left to try") // FerretDB is never skipped
 }
 
-// skip wraps the reason why an engine is not there.
+// skip returns an error that is errSkipped, with the reason.
 func skip(format string, args ...any) error {
 	return skipped{fmt.Errorf(format, args...)}
 }

@@ -21,7 +21,7 @@ func startFerretDB(t *testing.T, opts ...devserver.Option) *devserver.Server {
 	return s
 }
 
-// tempDir makes a temporary folder the only one that a server can use.
+// tempDir makes a temporary folder the only one for a server.
 func tempDir(t *testing.T) string {
 	t.Helper()
 	if runtime.GOOS == "windows" {

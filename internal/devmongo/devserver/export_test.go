@@ -36,7 +36,7 @@ func Redact(password string, err error) error {
 	return (&instance{credential: &options.Credential{Password: password}}).redact(err)
 }
 
-// StartProxy starts the proxy alone, on a free port, in front of backend.
+// StartProxy starts the proxy on a free port, in front of backend.
 func StartProxy(backend string, log func(string, ...any)) (addr string, stop func(), err error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,7 +46,7 @@ func StartProxy(backend string, log func(string, ...any)) (addr string, stop fun
 	return ln.Addr().String(), p.close, nil
 }
 
-// EngineName names the server that gives these answers.
+// EngineName returns the name for these responses of a server.
 func EngineName(t testing.TB, build, hello any) string {
 	t.Helper()
 	var b buildInfo

@@ -16,7 +16,7 @@ import (
 
 const ferretModule = "github.com/FerretDB/FerretDB"
 
-// startFerretDB runs FerretDB in this process, its data in a temporary folder, behind the proxy.
+// startFerretDB runs FerretDB in this process behind the proxy. Its data is in a temporary folder.
 func startFerretDB(_ context.Context, c *config) (*instance, error) {
 	addr := c.listen
 	if addr == "" {
@@ -36,20 +36,20 @@ func startFerretDB(_ context.Context, c *config) (*instance, error) {
 		uri:  "mongodb://" + ln.Addr().String() + "/",
 		name: "FerretDB " + ferretVersion() + "(embedded, SQLite)",
 		stop: func() error {
-			p.close() // first: FerretDB waits some seconds for clients that stay
+			p.close() // first, because FerretDB waits some seconds for clients that stay connected
 			return stop()
 		},
 	}, nil
 }
 
-// embedFerretDB starts FerretDB alone and gives its address and its end.
+// embedFerretDB starts FerretDB without the proxy. It returns the address and a function that ends it.
 func embedFerretDB() (addr string, stop func() error, err error) {
 	dir, err := os.MkdirTemp("", "devmongo-*")
 	if err != nil {
 		return "", nil, err
 	}
-	// A crash of the machine may lose the data: it is removed at the end anyway. FerretDB embedded reports nothing
-	// to its makers and, given no state folder, keeps no file outside dir.
+	// A crash of the machine may lose the data, which is removed at the end anyway. The embedded FerretDB sends no
+	// telemetry. Without a state folder it writes no file outside dir.
 	db, err := ferretdb.New(&ferretdb.Config{
 		Listener:  ferretdb.ListenerConfig{TCP: "127.0.0.1:0"},
 		Logger:    slog.New(slog.DiscardHandler),
@@ -75,7 +75,8 @@ func embedFerretDB() (addr string, stop func() error, err error) {
 	return u.Host, stop, nil
 }
 
-// ferretVersion is the version that this program was built with: FerretDB does not know it when embedded.
+// ferretVersion returns the version from the build information of this program. An embedded FerretDB does not know its
+// version.
 func ferretVersion() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {

@@ -21,19 +21,20 @@ import (
 	"github.com/holdfast-go/session/internal/devmongo/devserver"
 )
 
-// fakeMongod names what this test binary does when it is run as a mongod.
+// fakeMongod is the environment variable that makes this test binary a mongod.
+// Its value selects the behaviour.
 const fakeMongod = "DEVSERVER_TEST_MONGOD"
 
 func TestMain(m *testing.M) {
 	if how := os.Getenv(fakeMongod); how != "" {
 		os.Exit(beMongod(how))
 	}
-	os.Unsetenv("MONGO_URI") // a test that wants one sets it
+	os.Unsetenv("MONGO_URI") // tests set it if they need it
 	os.Unsetenv("MONGOD")
 	goleak.VerifyTestMain(m)
 }
 
-// beMongod takes the flags of a mongod and serves FerretDB on the port given.
+// beMongod parses the flags of a mongod and serves FerretDB on the given port.
 func beMongod(how string) int {
 	fs := flag.NewFlagSet("mongod", flag.ContinueOnError)
 	port := fs.Int("port", 0, "")
@@ -51,7 +52,7 @@ func beMongod(how string) int {
 		fmt.Fprintln(os.Stderr, "dbpath is no good")
 		return 48
 	}
-	os.Setenv("TMPDIR", *dbpath) // left behind when killed, and removed with dbpath
+	os.Setenv("TMPDIR", *dbpath) // remains after a kill, and is removed with dbpath
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt)
 	s, err := devserver.Start(context.Background(), devserver.WithListen(fmt.Sprintf("127.0.0.1:%d", *port)))
@@ -68,7 +69,7 @@ func beMongod(how string) int {
 	return 1
 }
 
-// logged collects what a WithLog function is given.
+// logged collects the lines for WithLog.
 type logged struct {
 	mu    sync.Mutex
 	lines []string
@@ -94,7 +95,7 @@ func connect(t testing.TB, uri string) *mongo.Client {
 	return client
 }
 
-// requireEmpty fails when dir holds anything.
+// requireEmpty fails the test if dir contains a file.
 func requireEmpty(t testing.TB, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -102,7 +103,7 @@ func requireEmpty(t testing.TB, dir string) {
 	require.Empty(t, entries, "left behind in the temporary folder")
 }
 
-// op gives an OP_MSG with one document as its body.
+// op returns an OP_MSG with one document as its body.
 func op(t testing.TB, flags uint32, doc any) []byte {
 	t.Helper()
 	body, err := bson.Marshal(doc)
@@ -110,7 +111,7 @@ func op(t testing.TB, flags uint32, doc any) []byte {
 	return message(2013, binary.LittleEndian.AppendUint32(nil, flags), []byte{0}, body)
 }
 
-// message frames the parts as one message of the given kind.
+// message returns the parts as one message with the opcode.
 func message(opcode uint32, parts ...[]byte) []byte {
 	var body []byte
 	for _, p := range parts {

@@ -22,7 +22,7 @@ const (
 	mongodStop  = 5 * time.Second
 )
 
-// startMongod runs the mongod that MONGOD names, else the one in PATH, as a standalone server.
+// startMongod runs the mongod in MONGOD, or the one in PATH, as a standalone server.
 func startMongod(ctx context.Context, _ *config) (*instance, error) {
 	name := os.Getenv("MONGOD")
 	given := name != ""
@@ -67,7 +67,7 @@ func runMongod(ctx context.Context, path string) (*instance, error) {
 	return &instance{uri: uri, stop: stop}, nil
 }
 
-// freePort asks the system for a port: mongod cannot choose one and tell.
+// freePort returns a free port of the system. mongod cannot choose a port itself and report it.
 func freePort() (int, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -85,7 +85,7 @@ type process struct {
 
 func startProcess(path string, args ...string) (*process, error) {
 	if runtime.GOOS != "windows" {
-		args = append(args, "--nounixsocket") // it would stay in /tmp
+		args = append(args, "--nounixsocket") // the socket would remain in /tmp
 	}
 	p := &process{cmd: exec.Command(path, args...), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
@@ -100,7 +100,7 @@ func startProcess(path string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// answers waits until the server at uri does, or its process has ended.
+// answers waits until the server at uri responds or its process has ended.
 func (p *process) answers(ctx context.Context, uri string) error {
 	ctx, cancel := context.WithTimeout(ctx, mongodStart)
 	defer cancel()
@@ -123,9 +123,9 @@ func (p *process) answers(ctx context.Context, uri string) error {
 	return nil
 }
 
-// end asks the process to stop, then makes it.
+// end interrupts the process. If it does not stop in time, end kills it.
 func (p *process) end() {
-	if p.cmd.Process.Signal(os.Interrupt) != nil { // Windows has none
+	if p.cmd.Process.Signal(os.Interrupt) != nil { // Windows has no interrupt
 		p.cmd.Process.Kill()
 	}
 	select {
@@ -136,7 +136,7 @@ func (p *process) end() {
 	}
 }
 
-// tail keeps the last of what is written to it.
+// tail keeps the end of the output.
 type tail struct {
 	mu  sync.Mutex
 	buf []byte

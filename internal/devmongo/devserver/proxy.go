@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// proxy stands between clients and the embedded FerretDB and lets one write command through at a time: FerretDB v1
-// finds the document and writes it in two steps, so two compare-and-swaps of one value can both succeed.
+// proxy stands between clients and the embedded FerretDB and forwards one write command at a time. FerretDB v1 finds a
+// document and writes it in two steps, so without the proxy two compare-and-swaps of one value could both succeed.
 type proxy struct {
 	ln      net.Listener
 	backend string
 	log     func(format string, args ...any)
 
-	writing chan struct{} // holds a token while a write is under way; not a mutex, as waiters must be able to give up
+	writing chan struct{} // holds a token during a write; not a mutex, because waiting clients must be able to give up
 
 	mu     sync.Mutex
 	conns  map[net.Conn]struct{}
@@ -22,8 +22,8 @@ type proxy struct {
 	wg     sync.WaitGroup
 }
 
-// reads are the commands that may run beside a write. All others take their turn: a command that is not known here
-// could write.
+// reads are the commands that may run during a write. All other commands wait for their turn, because an unknown
+// command could write.
 var reads = map[string]bool{
 	"find": true, "getMore": true, "count": true, "distinct": true, "explain": true, "killCursors": true,
 	"aggregate": true, // FerretDB v1 has no $out and no $merge
@@ -39,7 +39,7 @@ const (
 	acceptPause = 100 * time.Millisecond
 )
 
-// newProxy forwards what arrives at ln to the address backend until close.
+// newProxy forwards connections on ln to the address backend until close.
 func newProxy(ln net.Listener, backend string, log func(format string, args ...any)) *proxy {
 	p := &proxy{
 		ln: ln, backend: backend, log: log,
@@ -50,7 +50,7 @@ func newProxy(ln net.Listener, backend string, log func(format string, args ...a
 	return p
 }
 
-// close ends every connection and returns when nothing of the proxy runs any more.
+// close ends every connection and returns when all goroutines of the proxy have ended.
 func (p *proxy) close() {
 	p.mu.Lock()
 	p.closed = true
@@ -68,7 +68,7 @@ func (p *proxy) accept() {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case err != nil: // too many open files, perhaps: they may be closed soon
+		case err != nil: // perhaps too many open files, which may be closed soon
 			p.log("devmongo: cannot accept a connection: %v", err)
 			time.Sleep(acceptPause)
 			continue
@@ -77,7 +77,7 @@ func (p *proxy) accept() {
 	}
 }
 
-// serve forwards requests and replies in turn, as FerretDB answers each connection's requests in their order.
+// serve forwards requests and replies in turn, because FerretDB answers the requests of a connection in order.
 func (p *proxy) serve(client net.Conn) {
 	if !p.track(client) {
 		return
@@ -111,8 +111,8 @@ func (p *proxy) serve(client net.Conn) {
 	}
 }
 
-// receive reads requests until the client is gone or done is closed. It is apart from serve so that a client's end
-// is seen while its write waits for its turn.
+// receive reads requests until the client has gone or done is closed. It is separate from serve, so that the end of a
+// client is seen while its write waits for its turn.
 func receive(client net.Conn, requests chan<- frame, done <-chan struct{}) {
 	for {
 		req, err := readFrame(client)
@@ -127,8 +127,8 @@ func receive(client net.Conn, requests chan<- frame, done <-chan struct{}) {
 	}
 }
 
-// exchange passes one request on and its reply back. The request is whole before the turn is taken and the turn ends
-// with the reply or the server's connection: whatever the client does meanwhile, nobody waits for it.
+// exchange forwards one request and its reply. The request has arrived completely before the turn begins. The turn ends
+// with the reply or with the connection to the server, so no other client waits for this one.
 func (p *proxy) exchange(client, server net.Conn, req frame, gone <-chan struct{}) error {
 	name, err := req.command()
 	if err != nil {
@@ -137,7 +137,7 @@ func (p *proxy) exchange(client, server net.Conn, req frame, gone <-chan struct{
 	}
 	unacknowledged := req.flags()&moreToCome != 0
 	if unacknowledged {
-		gone = nil // a client may well write without waiting for a reply and hang up
+		gone = nil // a client may write without waiting for a reply and then hang up
 	}
 	reply, err := p.inTurn(!reads[name], gone, func() (frame, error) {
 		return roundTrip(server, req.oneReply())
@@ -149,8 +149,8 @@ func (p *proxy) exchange(client, server net.Conn, req frame, gone <-chan struct{
 	return err
 }
 
-// inTurn calls f, and a write only when no other write is under way. A write whose client has gone before its turn
-// came is dropped: applied later, it could undo what that client did after it gave up.
+// inTurn calls f. It calls f for a write only while no other write runs. A write is dropped if its client has gone
+// before its turn. Applied later, it could undo a later change of that client.
 func (p *proxy) inTurn(write bool, gone <-chan struct{}, f func() (frame, error)) (frame, error) {
 	if !write {
 		return f()
@@ -171,7 +171,7 @@ func roundTrip(server net.Conn, req frame) (frame, error) {
 	return readFrame(server)
 }
 
-// track remembers conn for close, or closes it at once when that has happened.
+// track registers conn for close. After close it closes conn at once.
 func (p *proxy) track(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

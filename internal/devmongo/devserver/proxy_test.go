@@ -19,8 +19,8 @@ import (
 	"github.com/holdfast-go/session/internal/devmongo/devserver"
 )
 
-// compareAndSwap lets many clients set n to a value of their own on condition that it is as it was, and gives how
-// many were told that they did it.
+// compareAndSwap lets many clients set n to different values, each only if n is unchanged. It returns the number of
+// clients that were told of a success.
 func compareAndSwap(t *testing.T, c *mongo.Collection, round int) int64 {
 	t.Helper()
 	const clients = 8
@@ -50,8 +50,8 @@ func compareAndSwap(t *testing.T, c *mongo.Collection, round int) int64 {
 	return winners.Load()
 }
 
-// The fault that the proxy is there for. Should a FerretDB come that does not have it, this test says that the proxy
-// may go.
+// The proxy exists because of this fault. If a later FerretDB does not have it, this test fails and the proxy can be
+// removed.
 func TestFerretDBAloneLetsTwoCompareAndSwapsWin(t *testing.T) {
 	addr, stop, err := devserver.EmbedFerretDB()
 	require.NoError(t, err)
@@ -74,7 +74,7 @@ func TestOneCompareAndSwapWinsThroughTheProxy(t *testing.T) {
 	}
 }
 
-// All over one connection, so that a reply to a write that wants none would be taken for the next command's.
+// All requests use one connection. A reply to a write without a reply would be read as the reply to the next command.
 func TestUnacknowledgedWrites(t *testing.T) {
 	s := startFerretDB(t)
 	client, err := mongo.Connect(options.Client().ApplyURI(s.URI).SetMaxPoolSize(1))
@@ -94,7 +94,7 @@ func TestUnacknowledgedWrites(t *testing.T) {
 
 const patience = 30 * time.Second
 
-// backend is a server under the test's control: it hands over each request and replies with what it is told.
+// backend is a server that the test controls. It hands each request to the test and sends the reply of the test.
 type backend struct {
 	ln       net.Listener
 	requests chan request
@@ -160,8 +160,8 @@ func (b *backend) next(t *testing.T, name string) request {
 	}
 }
 
-// proxied gives a proxy in front of a backend, and what it logs. It must be stopped before the backend is: cleanups
-// run last first.
+// proxied starts a proxy in front of a backend and returns its log. The proxy must stop before the backend. Cleanups
+// run last to first.
 func proxied(t *testing.T) (*backend, string, *logged) {
 	t.Helper()
 	b := newBackend(t)
@@ -184,9 +184,9 @@ func receive(t *testing.T, conn net.Conn) {
 	require.NoError(t, err)
 }
 
-// none fails if the backend has been given a request. The ping goes in and comes back after whatever was sent before
-// it could have arrived.
-func (b *backend) none(t *testing.T, addr string) {
+// idle fails the test if the backend has received a request. It sends a ping and waits for the reply. Requests that
+// were sent before would have arrived by then.
+func (b *backend) idle(t *testing.T, addr string) {
 	t.Helper()
 	probe := dial(t, addr)
 	send(t, probe, 0, "ping")
@@ -204,7 +204,7 @@ func TestWritesTakeTurns(t *testing.T) {
 		send(t, first, 0, "update")
 		under := b.next(t, "update")
 		send(t, second, 0, name)
-		b.none(t, addr)
+		b.idle(t, addr)
 		under.reply()
 		receive(t, first)
 		b.next(t, name).reply()
@@ -239,7 +239,7 @@ func TestAClientThatDiesKeepsNobodyWaiting(t *testing.T) {
 			send(t, c, 0, "update")
 			under := b.next(t, "update")
 			c.Close()
-			under.reply() // the turn lasts until the server is done, whoever asked
+			under.reply() // the turn lasts until the server has replied, even if the client has gone
 		},
 		"and the server with it": func(t *testing.T, b *backend, c net.Conn) {
 			send(t, c, 0, "update")
@@ -266,11 +266,11 @@ func TestAWriteWhoseClientGaveUpIsDropped(t *testing.T) {
 	under := b.next(t, "update")
 	send(t, waiting, 0, "delete")
 	require.NoError(t, waiting.(*net.TCPConn).CloseWrite())
-	_, err := io.ReadAll(waiting) // the proxy hangs up once it has seen that
+	_, err := io.ReadAll(waiting) // the proxy closes the connection after it has seen the end
 	require.NoError(t, err)
 	under.reply()
 	receive(t, first)
-	b.none(t, addr)
+	b.idle(t, addr)
 }
 
 func TestAnUnacknowledgedWriteTakesItsTurnAndHasNoReply(t *testing.T) {
@@ -280,7 +280,7 @@ func TestAnUnacknowledgedWriteTakesItsTurnAndHasNoReply(t *testing.T) {
 	under := b.next(t, "update")
 	send(t, quiet, 2, "insert")
 	send(t, quiet, 0, "ping")
-	b.none(t, addr)
+	b.idle(t, addr)
 	under.reply()
 	receive(t, first)
 

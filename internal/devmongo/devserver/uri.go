@@ -14,10 +14,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// pingTimeout bounds the wait for a server that MONGO_URI names.
+// pingTimeout bounds the wait for the server in MONGO_URI.
 const pingTimeout = 5 * time.Second
 
-// useURI takes the server that MONGO_URI names, if it answers. It never gives way to another engine.
+// useURI returns the server in MONGO_URI, if it responds. If it does not, no other engine is tried.
 func useURI(ctx context.Context, _ *config) (*instance, error) {
 	uri, ok := os.LookupEnv("MONGO_URI")
 	if !ok {
@@ -42,7 +42,7 @@ func useURI(ctx context.Context, _ *config) (*instance, error) {
 	return inst, nil
 }
 
-// ping returns when the server has answered or ctx is done: the driver tries again and again until then.
+// ping returns when the server has responded or ctx is done. The driver retries until then.
 func ping(ctx context.Context, opts *options.ClientOptions) error {
 	client, err := mongo.Connect(opts)
 	if err != nil {
@@ -52,20 +52,20 @@ func ping(ctx context.Context, opts *options.ClientOptions) error {
 	return client.Ping(ctx, nil)
 }
 
-// isAuth tells a refused sign-in: by the server, or by the driver before it has sent one.
+// isAuth reports whether err is a refused sign-in, by the server or by the driver.
 func isAuth(err error) bool {
 	return hasCode(err, authenticationFailed) || strings.Contains(err.Error(), "auth error")
 }
 
 var (
-	// userinfo takes everything up to the last @, since an unescaped password may hold any character.
+	// userinfo matches everything up to the last @, because an unescaped password may contain any character.
 	userinfo = regexp.MustCompile(`^(mongodb(?:\+srv)?://).*@`)
 	secrets  = regexp.MustCompile(`(?i)(tlsCertificateKeyFilePassword|sslClientCertificateKeyPassword|authMechanismProperties)=[^&]*&?`)
 	hostPort = regexp.MustCompile(`^mongodb(?:\+srv)?://[^/?]*?:(\d*[^\d,/?][^,/?]*)`)
 )
 
-// parseURI reads a connection string. The driver's own words quote it, password and all, so they are used only for a
-// copy without the secrets.
+// parseURI parses a connection string. The errors of the driver quote the string with its password. So parseURI returns
+// only errors for a copy without the secrets.
 func parseURI(uri string) (*options.ClientOptions, error) {
 	switch {
 	case strings.TrimSpace(uri) == "":
@@ -80,7 +80,7 @@ func parseURI(uri string) (*options.ClientOptions, error) {
 	}
 	bare := secrets.ReplaceAllString(userinfo.ReplaceAllString(uri, "$1"), "")
 	if !strings.Contains(bare, "[") && hostPort.MatchString(bare) {
-		// Perhaps mongodb://user:password with the @host forgotten, so it is not quoted.
+		// The string may be mongodb://user:password without the @host, so it is not quoted.
 		return nil, errors.New("is malformed: what follows a host's colon is not a port number")
 	}
 	err := options.Client().ApplyURI(bare).Validate()
@@ -95,8 +95,8 @@ func parseURI(uri string) (*options.ClientOptions, error) {
 		"write the characters : / ? # [ ] @ and % in a user name or password as %3A %2F %3F %23 %5B %5D %40 %25")
 }
 
-// redact takes the password out of err's text. The driver and servers do not repeat it; this is the net under that.
-// The result then wraps nothing, lest the text be had by unwrapping.
+// redact removes the password from the text of err. The driver and servers do not repeat it, so this is a second
+// protection. The returned error wraps nothing, because the text could be read by unwrapping.
 func (i *instance) redact(err error) error {
 	if i.credential == nil || i.credential.Password == "" || !strings.Contains(err.Error(), i.credential.Password) {
 		return err
@@ -104,7 +104,7 @@ func (i *instance) redact(err error) error {
 	return errors.New(strings.ReplaceAll(err.Error(), i.credential.Password, "[password]"))
 }
 
-// addresses names the hosts of a connection string with their ports, for people.
+// addresses returns the hosts of a connection string with their ports.
 func addresses(hosts []string) string {
 	var all []string
 	for _, host := range hosts {

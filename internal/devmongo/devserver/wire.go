@@ -8,12 +8,12 @@ import (
 	"io"
 )
 
-// The part of the MongoDB wire protocol that the proxy needs: frames, and the name of the command in them.
+// The part of the MongoDB wire protocol for the proxy: frames, and the command name in them.
 // https://github.com/mongodb/specifications/blob/master/source/message/OP_MSG.md
 
 const (
 	headerLen = 16
-	maxFrame  = 48_000_000 // maxMessageSizeBytes, which MongoDB and FerretDB name in their hello
+	maxFrame  = 48_000_000 // maxMessageSizeBytes in the hello of MongoDB and FerretDB
 
 	opQuery      = 2004
 	opCompressed = 2012
@@ -24,10 +24,10 @@ const (
 	exhaustAllowed  = 1 << 16
 )
 
-// frame is a whole message, header included.
+// frame is a complete message with its header.
 type frame []byte
 
-// readFrame reads one message. The memory grows with what arrives, not with what the length field claims.
+// readFrame reads one message. Its memory grows with the received bytes and not with the length in the header.
 func readFrame(r io.Reader) (frame, error) {
 	var buf bytes.Buffer
 	if _, err := io.CopyN(&buf, r, headerLen); err != nil {
@@ -45,7 +45,7 @@ func readFrame(r io.Reader) (frame, error) {
 
 func (f frame) opcode() int32 { return int32(binary.LittleEndian.Uint32(f[12:])) }
 
-// flags are those of an OP_MSG; other messages have none that matter here.
+// flags returns the flags of an OP_MSG. Other messages have no relevant flags.
 func (f frame) flags() uint32 {
 	if f.opcode() != opMsg || len(f) < headerLen+4 {
 		return 0
@@ -53,8 +53,8 @@ func (f frame) flags() uint32 {
 	return binary.LittleEndian.Uint32(f[headerLen:])
 }
 
-// oneReply turns a request that has no reply (moreToCome) or several (exhaustAllowed) into one with a single reply.
-// It changes the frame in place. A checksum, optional and over the whole message, goes too.
+// oneReply changes a request without a reply (moreToCome) or with several (exhaustAllowed) into a request with one
+// reply. It changes the frame in place. It also removes the optional checksum, which covers the whole message.
 func (f frame) oneReply() frame {
 	flags := f.flags()
 	if flags&(moreToCome|exhaustAllowed) == 0 {
@@ -70,13 +70,14 @@ func (f frame) oneReply() frame {
 
 var errMalformed = errors.New("a malformed message")
 
-// command is the name of the command in a request: the first key of its document.
+// command returns the name of the command in a request, which is the first key of its document.
 func (f frame) command() (string, error) {
 	switch op := f.opcode(); op {
 	case opMsg:
 		return f.msgCommand()
 	case opQuery:
-		// Flags, the collection's name, two numbers, the document. Only the handshake still comes this way.
+		// The message holds flags, the name of the collection, two numbers and the document. Only the handshake still
+		// uses it.
 		if i := bytes.IndexByte(f[min(headerLen+4, len(f)):], 0); i >= 0 {
 			return firstKey(f[min(headerLen+4+i+1+8, len(f)):])
 		}
@@ -88,7 +89,8 @@ func (f frame) command() (string, error) {
 	}
 }
 
-// msgCommand looks for the body among the sections of an OP_MSG: drivers put it first, the protocol need not.
+// msgCommand finds the body among the sections of an OP_MSG. Drivers send it first, but the protocol does not require
+// that.
 func (f frame) msgCommand() (string, error) {
 	rest := f[min(headerLen+4, len(f)):]
 	for len(rest) >= 5 {
@@ -105,7 +107,8 @@ func (f frame) msgCommand() (string, error) {
 	return "", errMalformed
 }
 
-// firstKey reads the first key of a BSON document: its length, a type, then the key up to a NUL.
+// firstKey returns the first key of a BSON document. The document begins with its length, a type and the key, which
+// ends with a NUL byte.
 func firstKey(doc []byte) (string, error) {
 	if len(doc) < 6 {
 		return "", errMalformed

@@ -110,7 +110,7 @@ func TestOneReply(t *testing.T) {
 	require.Equal(t, kept, devserver.FrameOneReply(bytes.Clone(kept)))
 }
 
-// FuzzFrame: whatever a client sends, the proxy neither panics nor reads outside the message.
+// FuzzFrame checks any bytes of a client. The proxy must neither panic nor read outside the message.
 func FuzzFrame(f *testing.F) {
 	f.Add(op(f, 0, bson.D{{Key: "find", Value: "c"}}))
 	f.Add(op(f, 3, bson.D{{Key: "insert", Value: "c"}}))
