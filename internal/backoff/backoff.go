@@ -10,8 +10,8 @@ import (
 const shortest = 5 * time.Millisecond
 
 // Wait waits before another attempt, after try earlier ones. The time doubles
-// with each, from 5 ms to at most longest, and half of it is random. Wait reports
-// whether the time has passed before ctx ended.
+// with each attempt, from 5 ms to at most longest. Half of it is random. Wait
+// reports whether the time has passed before ctx ended.
 func Wait(ctx context.Context, try int, longest time.Duration) bool {
 	d := min(shortest<<min(try, 20), longest)
 	t := time.NewTimer(d/2 + rand.N(d/2+1))

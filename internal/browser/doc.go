@@ -1,6 +1,6 @@
-// Package browser holds the tests that drive the demo's page in a real browser. It is a module of its own, so that
-// nothing of it is in the module graph of those who use the library.
+// Package browser tests the page of the demo in a real browser. It is a module of its own, so its dependencies are not
+// in the module graph of the library.
 //
-//	go test -C internal/browser .                                  needs chromium: in PATH, or CHROMIUM names it
-//	go test -C internal/browser . -picture ../../docs/demo.png     makes the README's picture anew
+//	go test -C internal/browser .                                  needs chromium, in PATH or named by CHROMIUM
+//	go test -C internal/browser . -picture ../../docs/demo.png     creates the picture of the README again
 package browser

@@ -15,7 +15,7 @@ import (
 
 const color session.Key[string] = "color"
 
-// What a visitor's request answers after a sign-in that overtook it leaves the sign-in's cookie in the browser.
+// A request that a sign-in overtook responds after it. Its response leaves the cookie of the sign-in in the browser.
 func TestALateResponseLeavesTheSignInsCookie(t *testing.T) {
 	for name, c := range map[string]struct {
 		late   func(*session.Session)
@@ -75,7 +75,7 @@ func TestALateResponseLeavesTheSignInsCookie(t *testing.T) {
 	}
 }
 
-// cookie returns the value of the session's cookie as the browser holds it.
+// cookie returns the value of the session cookie in the browser.
 func (p *profile) cookie() string {
 	p.t.Helper()
 	all := p.cookies()

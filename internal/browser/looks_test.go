@@ -16,7 +16,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-const screenshots = demoFolder + "/screenshots" // git ignores it
+const screenshots = demoFolder + "/screenshots" // ignored by git
 
 // maxPicture is the maximum size of the README's picture in bytes.
 const maxPicture = 160 << 10
@@ -30,7 +30,7 @@ func (p *profile) look(scheme string, width int64) {
 	p.do(chromedp.EmulateViewport(width, 900))
 }
 
-// inUse brings the page to where it has something of everything.
+// inUse returns a profile with a page that shows every part in use.
 func inUse(t *testing.T, user string) *profile {
 	t.Helper()
 	p, other := newProfile(t), newProfile(t)
@@ -112,7 +112,7 @@ func (p *profile) savePicture(name string) {
 	}
 }
 
-// checkFit finds what is wider than the window.
+// checkFit fails the test if the page is wider than the window.
 func (p *profile) checkFit(width int64) {
 	p.t.Helper()
 	if w := evaluate[int64](p, "document.documentElement.scrollWidth"); w > width {
@@ -120,7 +120,7 @@ func (p *profile) checkFit(width int64) {
 	}
 }
 
-// checkTargets is WCAG 2.2, 2.5.8: 24 by 24 pixels.
+// checkTargets checks the size of controls by WCAG 2.2, 2.5.8: 24 by 24 pixels.
 func (p *profile) checkTargets() {
 	p.t.Helper()
 	small := evaluate[[]string](p, `[...document.querySelectorAll("a:not(.skip), button, input:not([type=hidden])")]
@@ -130,7 +130,7 @@ func (p *profile) checkTargets() {
 	}
 }
 
-// contrasts lists the ratio of each text to what is behind it, and of each control's edge, which must be seen too.
+// contrasts lists the contrast of each text with its background, and of the edge of each control.
 const contrasts = `(() => {
 	const channel = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
 	const rgba = (text) => { const n = text.match(/[\d.]+/g).map(Number); return [n[0], n[1], n[2], n[3] ?? 1]; };
@@ -170,7 +170,7 @@ const contrasts = `(() => {
 	return found;
 })()`
 
-// checkContrast is WCAG 2.2, 1.4.3 and 1.4.11.
+// checkContrast checks WCAG 2.2, 1.4.3 and 1.4.11.
 func (p *profile) checkContrast(scheme string) {
 	p.t.Helper()
 	need := map[string]float64{"text": 4.5, "edge": 3}
@@ -187,8 +187,8 @@ func (p *profile) checkContrast(scheme string) {
 	p.t.Logf("%s: lowest contrast of text %.2f, of edges %.2f", scheme, lowest["text"], lowest["edge"])
 }
 
-// TestKeyboardAlone goes through the page with the Tab key: everything that can be used is reached, in the order in
-// which it stands there, and shows that it has the focus.
+// TestKeyboard_Order goes through the page with the Tab key. It reaches every control in the order of the page, and
+// each control shows its focus.
 func TestKeyboardAlone(t *testing.T) {
 	p := inUse(t, "Gwen")
 	p.look("light", 1440)

@@ -23,10 +23,10 @@ const demoFolder = "../../examples/demo"
 
 var picture = flag.String("picture", "", "write the README's picture to this `file`")
 
-// suite is what the tests share.
+// suite holds the values for all tests.
 var suite struct {
 	chromium string
-	url      string // of the demo
+	url      string // address of the demo
 }
 
 func TestMain(m *testing.M) {
@@ -73,7 +73,7 @@ func runSuite(m *testing.M) (code int, err error) {
 	return code, errors.Join(demo.Wait(), goleak.Find())
 }
 
-// findChromium never skips: a run without a browser has shown nothing.
+// findChromium returns the path of the browser. It never skips, because a run without a browser shows nothing.
 func findChromium() (string, error) {
 	names := []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"}
 	if given := os.Getenv("CHROMIUM"); given != "" {
@@ -87,13 +87,14 @@ func findChromium() (string, error) {
 	return "", fmt.Errorf("there is no browser (looked for %s): install chromium, or set CHROMIUM to its path", strings.Join(names, ", "))
 }
 
-// profile is a browser with a folder of its own, and one page.
+// profile is a browser with its own data folder and one page.
 type profile struct {
 	t   *testing.T
 	ctx context.Context
 }
 
-// newProfile opens a browser. When the test ends it closes it, and fails if the page's console showed an error.
+// newProfile opens a browser. At the end of the test it closes the browser. It fails the test if the console of the
+// page shows an error.
 func newProfile(t *testing.T) *profile {
 	t.Helper()
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -135,7 +136,8 @@ func newProfile(t *testing.T) *profile {
 
 var asked = regexp.MustCompile("status of (409|502|503)")
 
-// complains tells an error or a warning, but for the answers 409, 502 and 503: the tests ask for them.
+// complains reports whether m is an error or a warning. The statuses 409, 502 and 503 are excepted, because the tests
+// provoke them.
 func complains(m chromedp.ConsoleMessage) bool {
 	switch m.Type {
 	case "error", "warning", "assert", chromedp.ConsoleException:
@@ -151,7 +153,7 @@ func (p *profile) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// get runs an action that gives something.
+// get runs an action and returns its value.
 func get[T any](p *profile, a chromedp.Action[T]) T {
 	p.t.Helper()
 	v, err := chromedp.Run(p.ctx, a)
@@ -163,7 +165,7 @@ func get[T any](p *profile, a chromedp.Action[T]) T {
 
 func (p *profile) open() { p.t.Helper(); p.do(chromedp.Navigate(suite.url)) }
 
-// click presses a control and waits for the page that follows.
+// click presses a control and waits for the next page.
 func (p *profile) click(selector string) {
 	p.t.Helper()
 	if _, err := chromedp.RunResponse(p.ctx, chromedp.Click(chromedp.CSS(selector))); err != nil {
@@ -184,8 +186,7 @@ func (p *profile) text() string {
 	return get(p, chromedp.Evaluate[string]("document.body.innerText"))
 }
 
-// shows waits until the page says something: pages go on by themselves after an outage, and then the wait begins
-// anew.
+// shows waits until the page contains text. After an outage a page goes on by itself, and the wait begins again.
 func (p *profile) shows(text string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
@@ -209,7 +210,7 @@ func (p *profile) hides(text string) {
 	}
 }
 
-// evaluate returns what a script gives.
+// evaluate returns the value of a script.
 func evaluate[T any](p *profile, script string, opts ...chromedp.EvaluateOption) T {
 	p.t.Helper()
 	return get(p, chromedp.Evaluate[T](script, opts...))

@@ -22,7 +22,7 @@ func TestSignedInThroughKillsOfBothReplicas(t *testing.T) {
 	before := evaluate[[]string](p, pids)
 	p.click("#kill-both")
 	p.shows("Both replicas are down")
-	p.shows("Everything is up again") // by itself
+	p.shows("Everything is up again") // without a click
 	p.shows("Signed in as Ann")
 	p.shows("Bread × 2")
 	after := evaluate[[]string](p, pids)
@@ -34,7 +34,7 @@ func TestSignedInThroughKillsOfBothReplicas(t *testing.T) {
 	}
 }
 
-// The first sign-in of a user looks for a revocation and finds none, which is no failure.
+// The first sign-in of a user looks for a revocation and does not find one. That is not a failure.
 func TestCosts_NotFoundIsNoFailure(t *testing.T) {
 	p := newProfile(t)
 	p.signIn("Anouk")
@@ -60,7 +60,7 @@ func TestOneReplicaKilledTheOtherAnswers(t *testing.T) {
 	p.shows("replica B")
 	p.shows("dead, to be started again")
 	p.shows("Signed in as Abe")
-	p.do(chromedp.WaitNotPresent(chromedp.CSS("[data-replica].down"))) // the live part saw it come back
+	p.do(chromedp.WaitNotPresent(chromedp.CSS("[data-replica].down"))) // the page has updated itself
 }
 
 func TestDatabaseAwayIsSaidAndSignsNobodyOut(t *testing.T) {

@@ -5,22 +5,23 @@ import (
 	"time"
 )
 
-// Election is how a primary goes and another comes.
+// Election describes how the set changes its primary.
 type Election struct {
-	// Code is what commands under way at the old primary are answered though
-	// they have been applied: 11602, 189, 91, 11600, 10107. Zero: its
-	// connections are closed instead, as by a crash.
+	// Code is the error code of commands in progress at the old primary,
+	// although they have been applied: 11602, 189, 91, 11600 or 10107. If Code
+	// is zero, the proxy closes their connections instead, as a crash does.
 	Code int32
-	// Gap is how long the set has no primary.
+	// Gap is the time during which the set has no primary.
 	Gap time.Duration
-	// Down keeps the old primary's ports closed during the gap.
+	// Down keeps the ports of the old primary closed during the gap.
 	Down bool
-	// Next is the member that follows, from 1; zero leaves it to the seed.
+	// Next is the number of the next primary, from 1. If it is zero, the seed
+	// decides.
 	Next int
 }
 
-// Elect holds an election and returns when the new primary has taken over, or
-// at once when ctx ends, which shortens the gap.
+// Elect holds an election and returns when the new primary has taken over. If
+// ctx ends, the gap ends at once.
 func (p *Proxy) Elect(ctx context.Context, e Election) error {
 	old := p.stepDown(e)
 	if e.Down && old >= 0 {
@@ -35,7 +36,8 @@ func (p *Proxy) Elect(ctx context.Context, e Election) error {
 	return err
 }
 
-// Primary is the member that is primary, from 1; 0 while there is none.
+// Primary returns the number of the primary, from 1. It returns 0 while there
+// is no primary.
 func (p *Proxy) Primary() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,7 +72,7 @@ func (p *Proxy) stepUp(old, next int) {
 }
 
 // admit returns the reign under which a member runs a command, or the code of
-// its refusal.
+// the refusal.
 func (p *Proxy) admit(l *link, r *request) (*reign, int32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,7 +89,7 @@ func (p *Proxy) judge(member int, r *request) (*reign, int32) {
 	case member == p.primary:
 		return p.reign, 0
 	case anywhere[name], read && err == nil:
-		return &reign{}, 0 // never ends
+		return &reign{}, 0 // a reign without an end
 	case p.primary < 0 && (p.reign.code == ShutdownInProgress || p.reign.code == InterruptedAtShutdown):
 		return nil, p.reign.code
 	case read:
@@ -97,16 +99,17 @@ func (p *Proxy) judge(member int, r *request) (*reign, int32) {
 	}
 }
 
-// anywhere are commands that a member answers in whatever state it is.
+// anywhere are commands to which a member responds in every state.
 var anywhere = map[string]bool{
 	"ping": true, "endSessions": true, "killCursors": true, "getMore": true, "buildInfo": true, "configureFailPoint": true,
 }
 
-// reads are commands that a secondary answers if the client wants that.
+// reads are commands to which a secondary responds if the client allows it.
 var reads = map[string]bool{
 	"find": true, "count": true, "distinct": true, "aggregate": true,
 	"listIndexes": true, "listCollections": true, "listDatabases": true, "dbStats": true, "collStats": true,
 }
 
-// writes are commands whose replies a driver waits for and may repeat.
+// writes are commands with a reply for which a driver waits. The driver may
+// repeat them.
 var writes = map[string]bool{"insert": true, "update": true, "delete": true, "findAndModify": true}

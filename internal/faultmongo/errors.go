@@ -6,7 +6,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 )
 
-// Codes of the server that a fault may answer with.
+// Codes of the server for faults.
 const (
 	HostUnreachable                 int32 = 6
 	HostNotFound                    int32 = 7
@@ -33,13 +33,13 @@ var codeNames = map[int32]string{
 }
 
 // retryable are the codes to which a server adds the label RetryableWriteError
-// when the command has a transaction number.
+// if the command has a transaction number.
 var retryable = []int32{
 	HostUnreachable, HostNotFound, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, ExceededTimeLimit,
 	NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary,
 }
 
-// refusal is an answer that says no.
+// refusal returns the reply to a refused command.
 func (r *request) refusal(code int32) bsoncore.Document {
 	b := bsoncore.NewDocumentBuilder().AppendDouble("ok", 0)
 	r.describe(b, code)
@@ -47,8 +47,8 @@ func (r *request) refusal(code int32) bsoncore.Document {
 	return b.Build()
 }
 
-// unconfirmed turns the answer of an applied write into one whose write
-// concern failed.
+// unconfirmed changes the reply to an applied write into a reply with a failed
+// write concern.
 func (r *request) unconfirmed(answer bsoncore.Document, code int32) bsoncore.Document {
 	b := bsoncore.NewDocumentBuilder()
 	elems, _ := answer.Elements()

@@ -5,48 +5,49 @@ import (
 	"time"
 )
 
-// Kind is what a fault does to a command.
+// Kind is the effect of a fault on a command.
 type Kind int
 
 // The kinds of faults.
 const (
-	CloseBefore Kind = iota + 1 // closes the connection, nothing is applied
-	CloseAfter                  // applies the command, closes the connection instead of answering
-	DropReply                   // applies the command, never answers, leaves the connection open
-	BlackHole                   // never answers, nothing is applied
-	Delay                       // applies the command after a time
-	Trickle                     // answers, spread over a time
-	Answer                      // answers with a code, nothing is applied
-	Unconfirmed                 // applies a write, answers with a write concern error
+	CloseBefore Kind = iota + 1 // closes the connection; the command is not applied
+	CloseAfter                  // applies the command and closes the connection instead of replying
+	DropReply                   // applies the command, never replies and leaves the connection open
+	BlackHole                   // never replies; the command is not applied
+	Delay                       // applies the command after a delay
+	Trickle                     // sends the reply in small pieces over a time
+	Answer                      // replies with an error code; the command is not applied
+	Unconfirmed                 // applies a write and replies with a write concern error
 )
 
 func (k Kind) String() string {
 	return [...]string{"none", "close before", "close after", "drop the reply", "black hole", "delay", "trickle", "answer", "unconfirmed"}[k]
 }
 
-// Fault is what to do to which commands. Zero fields of the choice choose all.
+// Fault selects commands and an effect. A zero field for the selection selects
+// every command.
 type Fault struct {
 	Kind Kind
-	Code int32         // of Answer and Unconfirmed
-	For  time.Duration // of Delay and Trickle
+	Code int32         // for Answer and Unconfirmed
+	For  time.Duration // for Delay and Trickle
 
 	View     string
-	Member   int      // from 1
-	Commands []string // by default all but hello
-	Writes   bool     // insert, update, delete and findAndModify alone
-	Times    int      // how many commands; zero: until Remove
-	Share    float64  // of the commands, by the seed; zero: all
+	Member   int      // number of the member, from 1
+	Commands []string // by default every command except hello
+	Writes   bool     // only insert, update, delete and findAndModify
+	Times    int      // number of commands; zero means until Remove
+	Share    float64  // share of the commands, chosen by the seed; zero means all
 }
 
-// Active is a fault at work.
+// Active is an injected fault.
 type Active struct {
 	Fault
 	p    *Proxy
 	hits int
 }
 
-// Inject begins a fault. The oldest one that fits a command is the one it
-// gets.
+// Inject begins a fault. If several faults fit a command, the oldest one
+// applies.
 func (p *Proxy) Inject(f Fault) *Active {
 	a := &Active{Fault: f, p: p}
 	p.mu.Lock()
@@ -55,21 +56,22 @@ func (p *Proxy) Inject(f Fault) *Active {
 	return a
 }
 
-// Remove ends the fault; commands that have got it keep it.
+// Remove ends the fault. It does not change commands to which the fault already
+// applies.
 func (a *Active) Remove() {
 	a.p.mu.Lock()
 	defer a.p.mu.Unlock()
 	a.p.faults = slices.DeleteFunc(a.p.faults, func(b *Active) bool { return a == b })
 }
 
-// Hits is how many commands have got the fault.
+// Hits returns the number of commands to which the fault has been applied.
 func (a *Active) Hits() int {
 	a.p.mu.Lock()
 	defer a.p.mu.Unlock()
 	return a.hits
 }
 
-// pick returns the fault of a command, the zero one for none.
+// pick returns the fault for a command, or the zero Fault.
 func (p *Proxy) pick(at *port, name string) Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// leaked returns the stacks where goroutines stay besides this one.
+// leaked returns the stacks at which other goroutines remain.
 func leaked() string {
 	for range 500 {
 		if runtime.NumGoroutine() == 1 {
@@ -53,8 +53,8 @@ func leaked() string {
 	return string(buf[:runtime.Stack(buf, true)])
 }
 
-// start takes FerretDB where there is no SecantusDB: the faults are the
-// proxy's, and the same.
+// start starts FerretDB if SecantusDB is not installed. The faults come from
+// the proxy and are the same.
 func start() (*realserver.Server, error) {
 	if _, err := realserver.Find(); err != nil {
 		return realserver.FerretDB(context.Background())
@@ -62,8 +62,8 @@ func start() (*realserver.Server, error) {
 	return realserver.Secantus(":memory:", "--standalone")
 }
 
-// set is a proxy and a client of each of its views, whose monitors keep what
-// they see.
+// set is a proxy with one client per view. The monitors of the clients record
+// commands and errors.
 type set struct {
 	*faultmongo.Proxy
 	coll *mongo.Collection // by the view "app"
@@ -117,7 +117,7 @@ func (s *set) monitors() *options.ClientOptions {
 		}})
 }
 
-// take returns the commands since the last call and those that failed.
+// take returns the commands since the last call, and the failed ones.
 func (s *set) take() (started []string, failed []error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +126,7 @@ func (s *set) take() (started []string, failed []error) {
 	return started, failed
 }
 
-// add increments the counter once, if the server is told once.
+// add increments the counter once if the server receives it once.
 func (s *set) add(ctx context.Context) error {
 	_, err := s.coll.UpdateByID(ctx, 1, bson.M{"$inc": bson.M{"n": 1}})
 	return err
@@ -147,7 +147,8 @@ func ctx(t *testing.T) context.Context {
 	return ctx
 }
 
-// within ends without being a deadline, which the driver would act upon.
+// within returns a context that ends after d without a deadline. The driver
+// would change its behaviour for a deadline.
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -197,7 +198,8 @@ func TestSecondaryRefuses(t *testing.T) {
 	coll := direct.Database("faults").Collection(t.Name())
 	_, err = coll.InsertOne(ctx(t), bson.M{"_id": 2})
 	requireCode(t, err, faultmongo.NotWritablePrimary, "RetryableWriteError")
-	// A direct connection's reads say primaryPreferred, which a secondary serves.
+	// A direct connection reads with primaryPreferred, which a secondary
+	// accepts.
 	require.NoError(t, coll.FindOne(ctx(t), bson.M{"_id": 1}).Err())
 }
 
@@ -210,7 +212,7 @@ func hosts(t *testing.T, s *set) []string {
 
 func requireCode(t *testing.T, err error, code int32, labels ...string) {
 	t.Helper()
-	var monitored driver.Error // what a monitor sees, before it becomes the client's
+	var monitored driver.Error // the first state in the monitor, before it becomes that of the client
 	if errors.As(err, &monitored) {
 		err = mongo.CommandError{Code: monitored.Code, Name: monitored.Name, Labels: monitored.Labels}
 	}
@@ -222,8 +224,8 @@ func requireCode(t *testing.T, err error, code int32, labels ...string) {
 	}
 }
 
-// What is under way when the primary steps down has been applied and says that
-// it has not; the driver's second try gets the first one's answer.
+// A command in progress at the step-down has been applied although its reply is
+// an error. The second attempt of the driver gets the first reply.
 func TestElectionInterruptsAWrite(t *testing.T) {
 	for _, code := range []int32{
 		faultmongo.NotWritablePrimary, faultmongo.InterruptedDueToReplStateChange,
@@ -278,9 +280,9 @@ func TestFaults(t *testing.T) {
 	cases := []struct {
 		name    string
 		fault   faultmongo.Fault
-		applied int   // with the driver's own second try
-		tries   int   // of the driver
-		code    int32 // of what failed, or none
+		applied int   // with the second attempt of the driver
+		tries   int   // sends of the driver
+		code    int32 // code of the failure; 0 if it succeeded
 	}{
 		{"close before", once(faultmongo.Fault{Kind: faultmongo.CloseBefore}), 1, 2, 0},
 		{"close after", once(faultmongo.Fault{Kind: faultmongo.CloseAfter}), 1, 2, 0},
@@ -329,7 +331,8 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// A command that waited in the proxy is not applied after its client gave up.
+// A command that waits in the proxy is not applied after its client has given
+// up.
 func TestGivenUpIsNotApplied(t *testing.T) {
 	s := newSet(t)
 	s.Inject(faultmongo.Fault{Kind: faultmongo.Delay, For: 300 * time.Millisecond, Writes: true, Times: 1})
@@ -360,7 +363,8 @@ func TestRefuse(t *testing.T) {
 	require.Equal(t, 1, s.count(t))
 }
 
-// The seed decides which commands a share of them is, and who is elected.
+// The seed decides which share of the commands a fault applies to, and the next
+// primary.
 func TestSeedRepeats(t *testing.T) {
 	run := func() (history string) {
 		s := newSet(t)

@@ -10,7 +10,7 @@ import (
 
 const setName = "fault"
 
-// limits are what the real server says of itself, and the set repeats.
+// limits are the limits in the hello of the real server, which the set repeats.
 type limits struct {
 	MinWire  int32 `bson:"minWireVersion"`
 	MaxWire  int32 `bson:"maxWireVersion"`
@@ -19,9 +19,9 @@ type limits struct {
 	MaxBatch int32 `bson:"maxWriteBatchSize"`
 }
 
-// hello answers for one member as a replica set would. It leaves out
-// topologyVersion: the driver then polls, which finds a new primary later than
-// with a real set, and takes every error for news.
+// hello returns the reply of one member, as in a replica set. It leaves out
+// topologyVersion, so the driver polls. The driver then finds a new primary
+// later than with a real set, and does not ignore any error as outdated.
 func (p *Proxy) hello(v *View, member int) bsoncore.Document {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,9 +62,9 @@ func (p *Proxy) hello(v *View, member int) bsoncore.Document {
 		Build()
 }
 
-// electionID rises with the term, which is what makes the driver believe a new
-// primary against an old one. The set's version does not: that is the number
-// of its configuration, which an election leaves alone.
+// electionID rises with the term. By it the driver prefers a new primary to an
+// old one. The version of the set stays the same, because it is the number of
+// the configuration, which an election does not change.
 func electionID(term int64) (id bson.ObjectID) {
 	id[0] = 0x7f
 	binary.BigEndian.PutUint64(id[4:], uint64(term))
@@ -73,7 +73,7 @@ func electionID(term int64) (id bson.ObjectID) {
 
 func isHello(name string) bool { return name == "hello" || name == "isMaster" || name == "ismaster" }
 
-// askLimits asks the real server once.
+// askLimits reads the limits of the real server once.
 func askLimits(p *Proxy) (l limits, err error) {
 	conn, err := p.dial()
 	if err != nil {

@@ -12,18 +12,18 @@ type link struct {
 	p    *Proxy
 	port *port
 	conn net.Conn
-	gone chan struct{} // closed when the client has hung up, or was
+	gone chan struct{} // closed when the client has closed the connection or was disconnected
 
 	server net.Conn // dialed when it is needed
 
-	// Under the proxy's lock:
-	busy   bool // a command is with the real server
-	doomed bool // to be closed when it has been applied
+	// The lock of the proxy protects these fields.
+	busy   bool // the real server runs a command
+	doomed bool // close the connection when the command has been applied
 }
 
-// serve answers commands in turn. Reading is apart, so that a client that gives
-// up is noticed while its command waits: it must not be applied later, as the
-// client may do something else by then.
+// serve runs commands in turn. Another goroutine reads, so that serve notices a
+// lost client while its command waits. The command must not be applied later,
+// because the client may have done something different by then.
 func (l *link) serve() {
 	requests := make(chan *request)
 	done := make(chan struct{})
@@ -67,7 +67,7 @@ func (l *link) end() {
 	}
 }
 
-// exchange answers one command; false ends the connection.
+// exchange runs one command. It returns false if the connection must end.
 func (l *link) exchange(r *request) bool {
 	hello := isHello(r.name())
 	if !l.heard(hello) {
@@ -91,8 +91,8 @@ func (l *link) exchange(r *request) bool {
 	return l.send(r.reply(answer), f)
 }
 
-// heard waits while the view is cut. What a command was about to do when it is
-// healed is not done, while a hello is answered late, as after a partition.
+// heard waits while the view is cut. After Heal, a command of that time is not
+// run, while a hello is answered late, as after a partition.
 func (l *link) heard(hello bool) bool {
 	cut := l.port.view.silence()
 	if cut == nil {
@@ -106,13 +106,13 @@ func (l *link) heard(hello bool) bool {
 	}
 }
 
-// swallow says nothing until the client gives up.
+// swallow sends no reply and waits until the client gives up.
 func (l *link) swallow() bool {
 	<-l.gone
 	return false
 }
 
-// command runs one with its fault.
+// command runs a command with its fault.
 func (l *link) command(r *request, f Fault) (bsoncore.Document, bool) {
 	switch f.Kind {
 	case CloseBefore:
@@ -148,7 +148,8 @@ func (l *link) command(r *request, f Fault) (bsoncore.Document, bool) {
 	return answer, true
 }
 
-// done ends what admit began, and tells whether the connection has to end too.
+// done ends the command that admit began, and reports whether the connection
+// must end too.
 func (l *link) done() (doomed bool) {
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
@@ -156,8 +157,8 @@ func (l *link) done() (doomed bool) {
 	return l.doomed
 }
 
-// apply gives the command to the real server and waits for its answer, even
-// when the client is gone: a server does so too.
+// apply sends the command to the real server and waits for the reply even if
+// the client has gone, as a server does.
 func (l *link) apply(r *request) (bsoncore.Document, error) {
 	if !l.p.config.KeepBook {
 		return l.forward(r)
@@ -174,7 +175,8 @@ func (l *link) apply(r *request) (bsoncore.Document, error) {
 	})
 }
 
-// forward is the last moment to notice that the client has given up.
+// forward checks a last time whether the client has given up, and sends the
+// command to the real server.
 func (l *link) forward(r *request) (bsoncore.Document, error) {
 	if l.server == nil {
 		var err error
@@ -190,7 +192,7 @@ func (l *link) forward(r *request) (bsoncore.Document, error) {
 	}
 }
 
-// pause is false when the client gives up meanwhile.
+// pause waits for d. It returns false if the client gives up before.
 func (l *link) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -1,12 +1,12 @@
-// Package faultmongo is a proxy between a MongoDB driver and one real server
-// that makes the server look like a replica set of three, and fails as such a
-// set does: elections, lost replies, silence, partitions, write concerns that
-// are not met. What it does is chosen by the caller and by a seed, so that a
-// run can be repeated.
+// Package faultmongo is a proxy between a MongoDB driver and one real server.
+// It makes the server look like a replica set of three members and fails like
+// one. Its faults are elections, lost replies, silence, partitions and failed
+// write concerns. The caller and a seed choose the faults, so a run can be
+// repeated.
 //
-// Behind the three members is one server: a member that has stepped down never
-// lags, and nothing acknowledged is ever rolled back. MongoDB's own elections
-// and replication are not proved by this.
+// There is only one server behind the three members. A former primary never
+// lags, and no acknowledged write is ever rolled back. Tests with this proxy
+// prove nothing about the elections and the replication of MongoDB itself.
 package faultmongo
 
 import (
@@ -26,17 +26,19 @@ const (
 	dialTimeout = 10 * time.Second
 )
 
-// Config says what a proxy stands in front of.
+// Config is the configuration of a Proxy.
 type Config struct {
 	// Backend is the host:port of the real server.
 	Backend string
-	// Views names the ways to the set, each with three ports of its own: one
-	// for each process whose link is to fail alone. By default one, "app".
+	// Views names the ways to the set. Each has three ports of its own. Use a
+	// view for each process whose connections should fail separately. The
+	// default is one view, "app".
 	Views []string
-	// Seed decides what the caller leaves open.
+	// Seed decides everything that the caller leaves open.
 	Seed uint64
-	// KeepBook makes retryable writes the proxy's own business, for a server
-	// that has none: it applies each once and repeats the answer.
+	// KeepBook makes the proxy handle retryable writes, for a server without
+	// support for them. The proxy applies each write once and repeats its
+	// reply.
 	KeepBook bool
 }
 
@@ -51,16 +53,16 @@ type Proxy struct {
 	mu      sync.Mutex
 	rng     *rand.Rand
 	term    int64
-	primary int    // -1: none
-	reign   *reign // of the primary, or the last one
+	primary int    // index of the primary; -1 if there is none
+	reign   *reign // reign of the primary, or of the last one
 	faults  []*Active
 	views   []*View
 	links   map[*link]struct{}
 	closed  bool
 }
 
-// reign is the time of one primary. When it has ended, code is what its last
-// commands are answered.
+// reign is the time of one primary. After its end, code is the reply to its
+// last commands.
 type reign struct {
 	ended chan struct{}
 	code  int32
@@ -71,18 +73,19 @@ type View struct {
 	name  string
 	p     *Proxy
 	ports []*port
-	cut   chan struct{} // closed when a cut is healed; nil: not cut
+	cut   chan struct{} // closed by Heal; nil if the view is not cut
 }
 
 type port struct {
 	view   *View
 	member int
 	addr   string
-	ln     net.Listener // nil: refuses
+	ln     net.Listener // nil while the port refuses connections
 }
 
-// Start begins to serve on free ports of the loopback interface, the first
-// member being primary. It fails where the real server does not answer.
+// Start starts a proxy on free ports of the loopback interface. The first
+// member is the primary. Start returns an error if the real server does not
+// respond.
 func Start(c Config) (*Proxy, error) {
 	if len(c.Views) == 0 {
 		c.Views = []string{"app"}
@@ -121,8 +124,8 @@ func (p *Proxy) addView(name string) error {
 	return nil
 }
 
-// listen takes a port below those that the system gives to outgoing
-// connections: one that is refused for a while must be free again afterwards.
+// listen takes a port below the range for outgoing connections. After a time in
+// which it refuses connections, the port must still be free.
 func listen() (ln net.Listener, err error) {
 	for range 100 {
 		ln, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 30100+rand.N(900)))
@@ -133,7 +136,7 @@ func listen() (ln net.Listener, err error) {
 	return nil, fmt.Errorf("faultmongo: no free port: %w", err)
 }
 
-// View returns one by its name; a wrong name is a mistake of the caller.
+// View returns the view of a name. A wrong name is an error of the caller.
 func (p *Proxy) View(name string) *View {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,7 +148,7 @@ func (p *Proxy) View(name string) *View {
 	panic("faultmongo: no view " + name)
 }
 
-// URI is the connection string of the set, without a database.
+// URI returns the connection string of the set, without a database.
 func (v *View) URI() string {
 	addrs := make([]string, len(v.ports))
 	for i, port := range v.ports {
@@ -154,10 +157,11 @@ func (v *View) URI() string {
 	return "mongodb://" + strings.Join(addrs, ",") + "/?replicaSet=" + setName
 }
 
-// Sent is how many commands came through all views, without the hellos.
+// Sent returns the number of commands through all views, except hello.
 func (p *Proxy) Sent() int64 { return p.sent.Load() }
 
-// Close ends every connection and returns when nothing of the proxy runs.
+// Close ends every connection and returns when all goroutines of the proxy have
+// ended.
 func (p *Proxy) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -194,7 +198,7 @@ func (p *Proxy) accept(port *port, ln net.Listener) {
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
-			return // closed, or out of files, which ends the test anyway
+			return // closed, or no file is left, which ends the test anyway
 		}
 		l := &link{p: p, port: port, conn: conn, gone: make(chan struct{})}
 		p.mu.Lock()
@@ -208,8 +212,8 @@ func (p *Proxy) accept(port *port, ln net.Listener) {
 	}
 }
 
-// Refuse closes the ports of a member, in all views, and its connections.
-// Restore opens them again.
+// Refuse closes the ports of a member in all views, and its connections.
+// Restore opens the ports again.
 func (p *Proxy) Refuse(member int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -243,10 +247,10 @@ func (p *Proxy) Restore(member int) error {
 	return errors.Join(errs...)
 }
 
-// hangUp closes the connections that are meant; the caller holds the lock. One
-// whose command the real server is about to apply is closed after that: the
-// client of a server that is gone finds a command applied or not, but never
-// sees it applied later.
+// hangUp closes the selected connections. The caller holds the lock. If the
+// real server is about to apply a command, its connection is closed afterwards.
+// The client of a lost server finds a command applied or not, but never sees it
+// applied later.
 func (p *Proxy) hangUp(meant func(*link) bool) {
 	for l := range p.links {
 		switch {
@@ -259,9 +263,8 @@ func (p *Proxy) hangUp(meant func(*link) bool) {
 	}
 }
 
-// Cut makes a view silent: nothing that is sent gets an answer, hellos
-// included, until Heal. Commands that were swallowed are never applied, replies
-// that were under way are lost.
+// Cut makes a view silent until Heal. No command gets a reply, not even hello.
+// Commands during the cut are never applied, and replies on their way are lost.
 func (v *View) Cut() {
 	v.p.mu.Lock()
 	defer v.p.mu.Unlock()
@@ -286,7 +289,7 @@ func (v *View) silence() chan struct{} {
 	return v.cut
 }
 
-// wait returns early, and false, when ctx ends.
+// wait waits for d. It returns false if ctx ends before.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

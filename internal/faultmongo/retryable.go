@@ -6,17 +6,17 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 )
 
-// book is the bookkeeping of retryable writes, as a replica set does it: a
-// write that comes a second time, under the same session and number, gets the
-// answer of the first and is not applied again. It remembers the last write of
-// each session, which is all that a driver ever repeats.
+// book handles retryable writes as a replica set does. If a write comes a
+// second time, with the same session and number, it gets the reply of the first
+// and is not applied again. book stores only the last write of each session,
+// because a driver never repeats an earlier one.
 type book struct {
 	mu       sync.Mutex
 	sessions map[string]*page
 }
 
 type page struct {
-	mu     sync.Mutex // held while a write of the session is under way
+	mu     sync.Mutex // held during a write of the session
 	number int64
 	answer bsoncore.Document
 }
@@ -57,8 +57,8 @@ func (b *book) page(session string) *page {
 	return p
 }
 
-// applied tells whether there is anything to remember: what the server refused
-// it would refuse again.
+// applied reports whether the reply must be stored. A refused write would be
+// refused again.
 func applied(answer bsoncore.Document) bool {
 	_, err := answer.LookupErr("writeErrors")
 	return err != nil && isOK(answer)

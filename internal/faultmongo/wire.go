@@ -13,8 +13,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/wiremessage"
 )
 
-// The wire protocol as far as a proxy needs it. The packages of the driver that
-// read and write its pieces are not for everybody to import; a test may.
+// The part of the wire protocol that a proxy needs. The driver says that its
+// packages for the protocol are not for general use. A test may import them.
 
 const (
 	headerLen = 16
@@ -24,13 +24,13 @@ const (
 
 var errMalformed = errors.New("faultmongo: a malformed message")
 
-// request is a command. One that came as OP_QUERY is the driver's first hello,
-// the only one that still does.
+// request is a command. Only the first hello of the driver still arrives as an
+// OP_QUERY.
 type request struct {
 	id     int32
 	legacy bool
 	body   bsoncore.Document
-	rest   []byte // document sequences, as they came
+	rest   []byte // document sequences, unchanged
 }
 
 func readFrame(r io.Reader) ([]byte, error) {
@@ -66,7 +66,7 @@ func readRequest(r io.Reader) (*request, error) {
 	}
 }
 
-// queryBody skips the flags, the collection's name and two numbers.
+// queryBody skips the flags, the name of the collection and two numbers.
 func queryBody(rest []byte) (bsoncore.Document, error) {
 	_, rest, ok := bytes.Cut(rest[min(4, len(rest)):], []byte{0})
 	body, _, whole := bsoncore.ReadDocument(rest[min(8, len(rest)):])
@@ -76,7 +76,7 @@ func queryBody(rest []byte) (bsoncore.Document, error) {
 	return body, nil
 }
 
-// msgSections returns the body of an OP_MSG and its other sections as they are.
+// msgSections returns the body of an OP_MSG and its other sections, unchanged.
 func msgSections(rest []byte) (body bsoncore.Document, seqs []byte, err error) {
 	flags, rest, ok := wiremessage.ReadMsgFlags(rest)
 	if !ok || flags&(wiremessage.ChecksumPresent|wiremessage.MoreToCome) != 0 {
@@ -103,7 +103,7 @@ func msgSections(rest []byte) (body bsoncore.Document, seqs []byte, err error) {
 	return body, seqs, nil
 }
 
-// name is the command's: the first key of its body.
+// name returns the name of the command, which is the first key of its body.
 func (r *request) name() string {
 	first, err := r.body.IndexErr(0)
 	if err != nil {
@@ -112,7 +112,7 @@ func (r *request) name() string {
 	return first.Key()
 }
 
-// strip removes what a server without logical sessions would stumble over.
+// strip removes the fields that a server without logical sessions rejects.
 func (r *request) strip(keys ...string) error {
 	elems, err := r.body.Elements()
 	if err != nil {
@@ -137,12 +137,12 @@ func contains(keys []string, key string) bool {
 	return false
 }
 
-// encode is the request as it goes on to the server.
+// encode returns the request for the real server.
 func (r *request) encode() []byte {
 	return append(msg(r.id, 0, r.body), r.rest...).fixed()
 }
 
-// frame is a message whose length may not be written yet.
+// frame is a message. Its length field may not be set yet.
 type frame []byte
 
 func (f frame) fixed() []byte {
@@ -159,7 +159,7 @@ func msg(id, responseTo int32, body bsoncore.Document) frame {
 
 var replies atomic.Int32
 
-// reply is an answer in the form that the request asks for.
+// reply returns a reply in the format of the request.
 func (r *request) reply(body bsoncore.Document) []byte {
 	id := replies.Add(1)
 	if !r.legacy {
@@ -173,7 +173,7 @@ func (r *request) reply(body bsoncore.Document) []byte {
 	return frame(append(b, body...)).fixed()
 }
 
-// roundTrip sends a command to the real server and returns its answer.
+// roundTrip sends a command to the real server and returns its reply.
 func roundTrip(server net.Conn, r *request) (bsoncore.Document, error) {
 	if _, err := server.Write(r.encode()); err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
 // Package testserver gives the tests of a package one MongoDB-compatible
-// server, by running the command of internal/devmongo: a nested module, so
-// that nothing of it is in the module graph of those who use the library.
+// server. It runs the command internal/devmongo, which is a nested module. So
+// the dependencies of the server are not in the module graph of the library.
 package testserver
 
 import (
@@ -22,7 +22,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// Server is what devmongo prints.
+// Server is the output of devmongo.
 type Server struct {
 	URI             string `json:"uri"`
 	Engine          string `json:"engine"`
@@ -38,8 +38,8 @@ var shared struct {
 	cmd   *exec.Cmd
 }
 
-// Get returns the server of this test binary and starts it the first time.
-// Without one the test fails: it is never skipped for that.
+// Get returns the server of this test binary. The first call starts it. If no
+// server starts, the test fails and is never skipped.
 func Get(t testing.TB) Server {
 	t.Helper()
 	shared.Lock()
@@ -53,8 +53,8 @@ func Get(t testing.TB) Server {
 	return shared.Server
 }
 
-// Need skips a test that needs what the engine lacks. The gate fails where a
-// test was skipped on every engine.
+// Need skips a test if the server lacks a feature. The gate fails if a test was
+// skipped on every engine.
 func (s Server) Need(t testing.TB, what string, has bool) {
 	t.Helper()
 	if !has {
@@ -73,8 +73,8 @@ func Stop() error {
 	return shared.cmd.Wait()
 }
 
-// Main runs the tests of a package, ends its server and looks for goroutines
-// left behind. It returns the exit code.
+// Main runs the tests of a package, ends its server and looks for leaked
+// goroutines. It returns the exit code.
 func Main(m *testing.M) int {
 	code := m.Run()
 	if err := Stop(); err != nil {
@@ -88,8 +88,8 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// leaked returns the stacks of goroutines that are still there after all
-// tests, given some time to end.
+// leaked returns the stacks of goroutines that still run some time after the
+// tests.
 func leaked() string {
 	var left []string
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -134,7 +134,8 @@ func start() error {
 	return nil
 }
 
-// devmongo finds the module's folder from that of a test.
+// devmongo returns the folder of the module, starting from the folder of the
+// test.
 func devmongo() string {
 	dir, _ := os.Getwd()
 	for {
@@ -146,8 +147,8 @@ func devmongo() string {
 	}
 }
 
-// Collection returns an empty collection of a database of the test's own, by a
-// client with the options, and drops it all when the test ends.
+// Collection returns an empty collection in a new database, by a client with
+// the options. At the end of the test it drops the database.
 func Collection(t testing.TB, opts ...*options.ClientOptions) *mongo.Collection {
 	t.Helper()
 	s := Get(t)
@@ -168,7 +169,8 @@ func Collection(t testing.TB, opts ...*options.ClientOptions) *mongo.Collection 
 	return db.Collection("http_sessions")
 }
 
-// short makes a database's name of a test's: at most 63 bytes of few kinds.
+// short returns the end of a test name for a database name, which may have at
+// most 63 bytes of few kinds.
 func short(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {

@@ -1,5 +1,5 @@
-// Package realserver starts the servers that the proxy stands in front of, each
-// a process of its own on the loopback interface.
+// Package realserver starts the servers behind the proxy. Each is a process of
+// its own on the loopback interface.
 package realserver
 
 import (
@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// ErrMissing means that there is no SecantusDB on this machine.
+// ErrMissing is returned if SecantusDB is not installed.
 var ErrMissing = errors.New("realserver: no secantusd-py: install it apart from everything else with " +
 	"python3 -m venv DIR && DIR/bin/pip install SecantusDB==0.7.0b3, and set SECANTUS=DIR/bin/secantusd-py")
 
@@ -35,16 +35,16 @@ type Server struct {
 	stop  func() error
 }
 
-// Stop ends the server and waits for that.
+// Stop ends the server and waits for its end.
 func (s *Server) Stop() error { return s.stop() }
 
-// Kill ends SecantusDB as kill -9 does, and waits.
+// Kill ends SecantusDB with SIGKILL and waits for its end.
 func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill()
 	<-s.ended
 }
 
-// Find returns the path of secantusd-py: SECANTUS, else from PATH.
+// Find returns the path of secantusd-py, from SECANTUS or PATH.
 func Find() (string, error) {
 	if path := os.Getenv("SECANTUS"); path != "" {
 		return path, nil
@@ -56,8 +56,8 @@ func Find() (string, error) {
 	return path, nil
 }
 
-// Secantus starts SecantusDB on a folder, which it keeps, with further
-// arguments such as --standalone.
+// Secantus starts SecantusDB on a folder, which it does not remove. args are
+// further arguments such as --standalone.
 func Secantus(dir string, args ...string) (*Server, error) {
 	port, err := freePort()
 	if err != nil {
@@ -66,8 +66,7 @@ func Secantus(dir string, args ...string) (*Server, error) {
 	return SecantusAt(port, dir, args...)
 }
 
-// SecantusAt is Secantus on a port of the caller's choice, for one that comes
-// back after a Kill.
+// SecantusAt is Secantus on a given port, for a restart after Kill.
 func SecantusAt(port int, dir string, args ...string) (*Server, error) {
 	path, err := Find()
 	if err != nil {
@@ -82,7 +81,7 @@ func SecantusAt(port int, dir string, args ...string) (*Server, error) {
 	}
 	s := &Server{Name: "SecantusDB", Addr: addr, URI: "mongodb://" + addr + "/", cmd: cmd, ended: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // its exit code after a signal says nothing
+		_ = cmd.Wait() // its exit code after a signal has no meaning
 		close(s.ended)
 	}()
 	s.stop = func() error {
@@ -99,7 +98,7 @@ func SecantusAt(port int, dir string, args ...string) (*Server, error) {
 	return s, nil
 }
 
-// answers waits for the listener.
+// answers waits until the server accepts connections.
 func (s *Server) answers() (err error) {
 	for range 300 {
 		var conn net.Conn
@@ -109,14 +108,14 @@ func (s *Server) answers() (err error) {
 		select {
 		case <-s.ended:
 			return errors.New("it ended at once")
-		case <-time.After(100 * time.Millisecond): // nothing tells when a foreign process listens
+		case <-time.After(100 * time.Millisecond): // a process outside this program does not signal when it listens
 		}
 	}
 	return err
 }
 
-// freePort is below those that the system gives to outgoing connections, so
-// that it is still free when the server comes back to it.
+// freePort returns a port below the range for outgoing connections, so that it
+// is still free when the server restarts.
 func freePort() (int, error) {
 	for range 100 {
 		port := 30000 + rand.N(100)
@@ -127,7 +126,7 @@ func freePort() (int, error) {
 	return 0, errors.New("realserver: no free port from 30000 to 30099")
 }
 
-// tail keeps the last that a server said.
+// tail keeps the end of the output of a server.
 type tail struct{ b []byte }
 
 func (t *tail) Write(b []byte) (int, error) {
@@ -179,7 +178,7 @@ func drain(r io.Reader) error {
 	return err
 }
 
-// internalDir is where this module and devmongo lie side by side. The module is
+// internalDir returns the folder of this module and devmongo. The module is
 // only ever used in its checkout.
 func internalDir() string {
 	_, file, _, _ := runtime.Caller(0)
