@@ -25,16 +25,17 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// An app serves the same few pages by one of the libraries:
+// app serves the same few pages with one of the libraries:
 //
-//	/cart    starts a session that holds the ten-item cart alone
+//	/cart    starts a session that holds only the ten-item cart
 //	/login   starts one with a user, a small key and the cart
 //	/read    reads the small key
 //	/write   writes the small key
-//	/set     writes the key that ?key= names
+//	/set     writes the key in ?key=
 //	/keys    counts the keys that /set has written
 //
-// It is a process of its own, whose time can be told from the server's.
+// An app runs in its own process, so its CPU time is separate from that of the
+// server.
 type app func(ctx context.Context, db *mongo.Database) (http.Handler, error)
 
 var apps = map[string]app{"driver": driverApp, "session": sessionApp, "scs": scsApp}
@@ -42,7 +43,7 @@ var apps = map[string]app{"driver": driverApp, "session": sessionApp, "scs": scs
 const (
 	envURI      = "BENCH_URI"
 	envDatabase = "BENCH_DATABASE"
-	envCount    = "BENCH_COUNT" // 1: count the commands
+	envCount    = "BENCH_COUNT" // if 1, the commands are counted
 )
 
 func serveApp(name string, stdin io.Reader, stdout io.Writer) error {
@@ -80,7 +81,7 @@ func serveApp(name string, stdin io.Reader, stdout io.Writer) error {
 	return nil
 }
 
-// pages makes an app of what it does with a session.
+// pages returns the app that serves the pages with a session library.
 func pages(do func(path string, w http.ResponseWriter, r *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := do(r.URL.Path, w, r); err != nil {
@@ -98,7 +99,8 @@ func sessionApp(ctx context.Context, db *mongo.Database) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	// As long as the others, which have no timeout, would wait.
+	// The timeout is long, because the other libraries have no timeout and
+	// would wait.
 	m, err := session.New(store, secret, session.WithStoreTimeout(time.Minute))
 	if err != nil {
 		return nil, err
@@ -135,13 +137,14 @@ func sessionApp(ctx context.Context, db *mongo.Database) (http.Handler, error) {
 	})), nil
 }
 
-// storeOptions turns off the sweep that a server without TTL indexes gets.
+// storeOptions returns options that turn off the sweep on a server without TTL
+// indexes.
 func storeOptions() []mongostore.Option {
 	return []mongostore.Option{mongostore.WithExpiry(mongostore.ExpiryTTL)}
 }
 
-// driverApp is the floor: one command by _id and no session at all. The cookie
-// holds the _id itself.
+// driverApp is the lower bound: one command by _id without a session. The
+// cookie holds the _id itself.
 func driverApp(ctx context.Context, db *mongo.Database) (http.Handler, error) {
 	store, err := mongostore.OpenCollection(ctx, db.Collection("http_sessions"), storeOptions()...)
 	if err != nil {
@@ -237,7 +240,7 @@ func scsApp(_ context.Context, db *mongo.Database) (http.Handler, error) {
 	})), nil
 }
 
-// thinStore is the least that scs needs on MongoDB: the token is the _id.
+// thinStore is the smallest MongoDB store for scs. The token is the _id.
 type thinStore struct{ coll *mongo.Collection }
 
 type thinDocument struct {

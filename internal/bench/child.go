@@ -11,17 +11,18 @@ import (
 	"time"
 )
 
-// childEnv makes this program one of the processes that it measures.
+// childEnv is the environment variable that makes this program one of the
+// measured processes.
 const childEnv = "BENCH_CHILD"
 
-// child is a process that ends when its standard input does.
+// child is a process that ends when its standard input is closed.
 type child struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
-	said  string // its first line
+	said  string // its first line of output
 }
 
-// startChild starts this program again in another role.
+// startChild starts this program in another role.
 func startChild(ctx context.Context, role string, env ...string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -32,7 +33,7 @@ func startChild(ctx context.Context, role string, env ...string) (*child, error)
 	return start(ctx, cmd)
 }
 
-// start waits for the first line that the process prints.
+// start waits for the first line of output.
 func start(ctx context.Context, cmd *exec.Cmd) (*child, error) {
 	c := &child{cmd: cmd}
 	cmd.Stderr = os.Stderr
@@ -66,7 +67,7 @@ func start(ctx context.Context, cmd *exec.Cmd) (*child, error) {
 	return c, nil
 }
 
-// stop ends the process, by force if need be.
+// stop ends the process. It kills the process if necessary.
 func (c *child) stop() {
 	c.stdin.Close()
 	kill := time.AfterFunc(10*time.Second, func() { _ = c.cmd.Process.Kill() })

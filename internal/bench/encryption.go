@@ -37,7 +37,7 @@ func oneValue[T any](key session.Key[T], value T, opts ...session.Option) []vari
 	return []variant{call("read", read, cookie), call("write", write, cookie)}
 }
 
-// encryption measures by how much WithEncryption makes a request longer.
+// encryption measures the time that WithEncryption adds to a request.
 func encryption(_ context.Context, out io.Writer, c *config) error {
 	n, each := c.rounds(31), 50*time.Millisecond
 	if c.short {

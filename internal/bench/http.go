@@ -23,7 +23,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// contender is an app of the HTTP tables and where it keeps its sessions.
+// contender is an app of the HTTP tables, with the place of its sessions.
 type contender struct {
 	name, role, collection string
 	env                    []string
@@ -33,17 +33,17 @@ var contenders = []contender{
 	{"plain driver", "driver", "http_sessions", nil},
 	{"this library", "session", "http_sessions", nil},
 	{"scs", "scs", "scs_sessions", nil},
-	// As the library does by default: activity is written once an hour.
+	// Activity is written once an hour, which is the default of the library.
 	{"express-session", "express", "express_sessions", []string{"BENCH_TOUCH_AFTER=3600"}},
 }
 
-// asItComes has the Node stack without touchAfter too, which is its default.
+// asItComes has the Node stack without touchAfter too, as by default.
 var asItComes = []contender{
 	contenders[floor], contenders[ours], contenders[node],
 	{"express-session without touchAfter", "express", "express_sessions", []string{"BENCH_TOUCH_AFTER=0"}},
 }
 
-// Their places in contenders.
+// Indexes in contenders.
 const (
 	floor = iota
 	ours
@@ -60,7 +60,8 @@ var (
 	expressServer []byte
 )
 
-// overlapping is how many requests write to one session at once, a key each.
+// overlapping is the number of requests that write to one session at once, each
+// to a different key.
 const overlapping = 200
 
 // running is an app with visitors.
@@ -70,14 +71,14 @@ type running struct {
 	script, cookies string // files
 }
 
-// load is what wrk and the kernel say of some seconds.
+// load is the result of wrk and the CPU time from the kernel.
 type load struct {
 	rate     float64 // requests per second
 	p50, p99 float64 // microseconds
-	cpu      float64 // the app's, milliseconds per request
+	cpu      float64 // CPU time of the app, in milliseconds per request
 }
 
-// available returns the contenders that can run here, and says which cannot.
+// available returns the contenders that can run here. It prints the others.
 func available(ctx context.Context, out io.Writer, list []contender) []contender {
 	err := installExpress(ctx)
 	if err == nil {
@@ -87,7 +88,7 @@ func available(ctx context.Context, out io.Writer, list []contender) []contender
 	return slices.DeleteFunc(slices.Clone(list), func(c contender) bool { return c.role == "express" })
 }
 
-// startApp starts one of the contenders on a database.
+// startApp starts a contender on a database.
 func startApp(ctx context.Context, c contender, env ...string) (*child, error) {
 	env = append(env, c.env...)
 	if c.role != "express" {
@@ -107,8 +108,8 @@ func expressDir() string {
 	return filepath.Join(cache, "holdfast-bench-express")
 }
 
-// installExpress puts the Node app and its packages into the user's cache,
-// where they stay.
+// installExpress installs the Node app and its packages in the cache folder of
+// the user. They remain there.
 func installExpress(ctx context.Context) error {
 	if _, err := exec.LookPath("node"); err != nil {
 		return err
@@ -139,8 +140,8 @@ func readsAsItComes(ctx context.Context, out io.Writer, c *config, uri string) e
 	return compete(ctx, out, c, uri, asItComes, []int{1, 16}, "read")
 }
 
-// compete compares the CPU time with the first one's and, where there is a
-// fourth, with that one's, which is Node's.
+// compete compares the CPU time with that of the first contender. If there is a
+// fourth contender, which is the Node app, it compares with that one too.
 func compete(ctx context.Context, out io.Writer, c *config, uri string, list []contender, connections []int, paths ...string) error {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return fmt.Errorf("%w: needs wrk: apt-get install wrk", errMissing)
@@ -179,7 +180,7 @@ func compete(ctx context.Context, out io.Writer, c *config, uri string, list []c
 	for _, conns := range connections {
 		n := c.rounds(5)
 		if conns <= 16 {
-			n = c.rounds(11) // where the ratios have a goal
+			n = c.rounds(11) // rows whose ratios have a goal
 		}
 		if c.short {
 			n = 1
@@ -209,8 +210,8 @@ func compete(ctx context.Context, out io.Writer, c *config, uri string, list []c
 	return t.end()
 }
 
-// loadAll returns the loads of each app by round, but for a first one, in
-// which they warm up.
+// loadAll returns the loads of each app by round. It omits the first round,
+// which warms up.
 func loadAll(ctx context.Context, all []*running, path string, conns, n int, d time.Duration) ([][]load, error) {
 	loads := make([][]load, len(all))
 	for round := range n + 1 {
@@ -227,7 +228,7 @@ func loadAll(ctx context.Context, all []*running, path string, conns, n int, d t
 	return loads, nil
 }
 
-// cpuRatio is the median of the rounds' ratios.
+// cpuRatio returns the median of the ratios by round.
 func cpuRatio(a, b []load) string {
 	ratios := make([]float64, len(a))
 	for i := range ratios {
@@ -246,7 +247,7 @@ func column[T any](list []T, of func(T) float64) []float64 {
 
 func millis(us float64) string { return fmt.Sprintf("%.2f ms", us/1000) }
 
-// get asks for a page and returns it with the cookie that it set.
+// get requests a page and returns it with the cookie of the response.
 func (r *child) get(path, cookie string) (body, set string, err error) {
 	req, err := http.NewRequest(http.MethodGet, r.said+path, nil)
 	if err != nil {
@@ -271,7 +272,7 @@ func (r *child) get(path, cookie string) (body, set string, err error) {
 	return string(text), set, nil
 }
 
-// visitors signs some in and keeps their cookies.
+// visitors signs in several visitors and keeps their cookies.
 func (r *running) visitors(n int) error {
 	var lines strings.Builder
 	for range n {
@@ -287,12 +288,12 @@ func (r *running) visitors(n int) error {
 	return os.WriteFile(r.cookies, []byte(lines.String()), 0o600)
 }
 
-// load lets wrk ask for a page. Where the server is so slow that nothing was
-// answered in that time, it takes longer.
+// load runs wrk on a page. If a slow server answers no request in that time, it
+// runs longer.
 func (r *running) load(ctx context.Context, path string, conns int, d time.Duration) (load, error) {
 	for try := 0; ; try++ {
 		l, err := r.loadOnce(ctx, path, conns, d<<try)
-		// What wrk left unanswered must not be the next app's burden.
+		// Unanswered requests of wrk must not slow down the next app.
 		time.Sleep(300 * time.Millisecond)
 		if l.rate > 0 || err != nil || try == 4 {
 			return l, err
@@ -320,8 +321,8 @@ func (r *running) loadOnce(ctx context.Context, path string, conns int, d time.D
 	return load{requests / duration * 1e6, p50, p99, float64(after-before) / requests / float64(time.Millisecond)}, nil
 }
 
-// cpuOfProcess returns the time that a process has run, from its user and
-// system ticks of a hundredth of a second.
+// cpuOfProcess returns the CPU time of a process, from its user and system
+// ticks of a hundredth of a second.
 func cpuOfProcess(pid int) (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -333,8 +334,8 @@ func cpuOfProcess(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
 }
 
-// counts is what needs no clock: commands per request, bytes per session, and
-// how many of overlapping writes survive.
+// counts measures values that do not depend on time: the commands per request,
+// the bytes per session and the number of overlapping writes that survive.
 func counts(ctx context.Context, out io.Writer, _ *config, uri string) error {
 	client, err := mongo.Connect(options.Client().ApplyURI(uri))
 	if err != nil {
@@ -385,7 +386,7 @@ func counts(ctx context.Context, out io.Writer, _ *config, uri string) error {
 	return t.end()
 }
 
-// commands returns how many a request costs.
+// commands returns the number of commands per request.
 func (r *child) commands(path, cookie string) (float64, error) {
 	const n = 20
 	total := func() float64 {
@@ -405,8 +406,8 @@ func (r *child) commands(path, cookie string) (float64, error) {
 	return (total() - before) / n, nil
 }
 
-// overlap lets many requests write to one session at a time, and counts what
-// is left of it.
+// overlap sends many requests that write to one session at once, and counts the
+// stored writes.
 func (r *child) overlap() (int, error) {
 	_, cookie, err := r.get("/login", "")
 	if err != nil {

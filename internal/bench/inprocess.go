@@ -18,12 +18,12 @@ import (
 
 const secret = "a secret for benchmarks alone, of more than 32 bytes"
 
-// small is the key that most requests read: who is there, or how often.
+// small is the key for most reads, such as a user or a counter.
 var small = session.Key[string]("name")
 
 const smallName, smallValue = "name", "Ada Lovelace"
 
-// instant is a store that has the answer at hand.
+// instant is a store that returns a prepared record at once.
 type instant struct{ rec *session.Record }
 
 func (s *instant) Load(context.Context, session.ID) (*session.Record, error) { return s.rec, nil }
@@ -35,7 +35,7 @@ func (s *instant) Update(context.Context, session.ID, *session.Change) error { r
 func (s *instant) Delete(context.Context, session.ID) error                  { return nil }
 func (s *instant) List(context.Context, string) ([]session.Info, error)      { return nil, nil }
 
-// instantSCS is the same for scs.
+// instantSCS is such a store for scs.
 type instantSCS struct{ data []byte }
 
 func (s *instantSCS) Find(string) ([]byte, bool, error) { return s.data, true, nil }
@@ -45,7 +45,7 @@ func (s *instantSCS) Commit(_ string, b []byte, _ time.Time) error {
 }
 func (s *instantSCS) Delete(string) error { return nil }
 
-// sink is a response writer whose cost is next to nothing.
+// sink is a response writer with nearly no cost.
 type sink struct{ h http.Header }
 
 func (w *sink) Header() http.Header         { return w.h }
@@ -56,8 +56,8 @@ var answer = []byte("ok")
 
 func writeAnswer(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) }
 
-// call returns a variant that serves one request, again and again. Each time
-// it is a fresh copy: gorilla writes to it.
+// call returns a variant that serves one request repeatedly. It uses a new copy
+// each time, because gorilla writes to it.
 func call(name string, h http.Handler, cookie *http.Cookie) variant {
 	model := httptest.NewRequest(http.MethodGet, "/cart", nil)
 	model.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
@@ -133,8 +133,8 @@ func scsInProcess() []variant {
 	}
 }
 
-// gorillaInProcess keeps the data in the cookie, so that it has no store to
-// ask: nor can it end a session, or keep one beyond 4 KB.
+// gorillaInProcess keeps the data in the cookie, so it needs no store. It also
+// cannot end a session or store more than 4 KB.
 func gorillaInProcess() []variant {
 	gob.Register(map[any]any{})
 	store := sessions.NewCookieStore([]byte(secret))
@@ -167,8 +167,9 @@ func gorillaInProcess() []variant {
 	}
 }
 
-// inProcess is the library's own time: the store answers at once and there is
-// no network. It is CPU time, which other processes' turns are not in.
+// inProcess measures the time of the library itself. The store responds at once
+// and there is no network. The result is CPU time, which excludes other
+// processes.
 func inProcess(_ context.Context, out io.Writer, c *config) error {
 	n, each := c.rounds(31), 50*time.Millisecond
 	if c.short {

@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-// BenchmarkInProcess is the table inprocess, for profiles and benchstat:
+// BenchmarkInProcess runs the table inprocess for profiles and benchstat:
 //
 //	go test -C internal/bench -run - -bench InProcess -count 10
 func BenchmarkInProcess(b *testing.B) {

@@ -1,11 +1,12 @@
-// Command bench measures the library beside its peers and beside the floor,
-// the plain driver, in one run, and prints the tables of docs/explanation/performance.md:
+// Command bench compares the library with other session libraries and with the
+// plain driver, which is the lower bound. It measures all of them in one run
+// and prints the tables of docs/performance.md:
 //
 //	go run -C internal/bench .
 //
-// Ratios are what it is about: all sides of one are measured in turn, round
-// after round, and the median is taken, because machines are noisy. What a
-// table needs and does not find it names.
+// The ratios are the result. Machines are noisy, so all sides of a ratio are
+// measured in turn in each round, and the median is printed. If a program for a
+// table is missing, the error names it.
 package main
 
 import (
@@ -24,14 +25,14 @@ import (
 	"syscall"
 )
 
-// config is what the flags say.
+// config holds the flags.
 type config struct {
 	short   bool
-	n       int // of rounds, 0: as each table likes
-	largest int // collection of table scale
+	n       int // number of rounds; zero means the default of each table
+	largest int // largest collection of the table scale
 }
 
-// rounds returns how many there are to be.
+// rounds returns the number of rounds.
 func (c *config) rounds(n int) int {
 	if c.n > 0 {
 		return c.n
@@ -39,7 +40,7 @@ func (c *config) rounds(n int) int {
 	return n
 }
 
-// errMissing is the error of a table for which something is not installed.
+// errMissing is returned if a program for a table is not installed.
 var errMissing = errors.New("not measured")
 
 type table struct {
@@ -47,7 +48,7 @@ type table struct {
 	print       func(context.Context, io.Writer, *config) error
 }
 
-// The part of a name before its slash chooses all tables of it.
+// The part of a name before the slash selects all tables with that part.
 var tables = []table{
 	{"inprocess", "In process: the library's own time", inProcess},
 	{"encryption", "In process: with and without WithEncryption", encryption},
@@ -129,8 +130,8 @@ func fail(err error) {
 	}
 }
 
-// run prints the tables. In a short run it is no failure that a server or a
-// tool is not installed, but it is said.
+// run prints the tables. In a short run, a missing server or program is
+// reported but is not an error.
 func run(ctx context.Context, out io.Writer, c *config, chosen []table) error {
 	fmt.Fprintln(out, machine())
 	var missing []error
@@ -152,7 +153,7 @@ func run(ctx context.Context, out io.Writer, c *config, chosen []table) error {
 	return errors.Join(missing...)
 }
 
-// machine tells what the figures were made with.
+// machine describes the machine and the versions.
 func machine() string {
 	parts := []string{fmt.Sprintf("%s/%s, %d cores, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())}
 	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
@@ -172,7 +173,7 @@ func machine() string {
 	return strings.Join(parts, "; ")
 }
 
-// serveRole is what a child does.
+// serveRole runs a child process in its role.
 func serveRole(role string) error {
 	if role == "canned" {
 		return serveCanned(os.Stdin, os.Stdout)

@@ -7,22 +7,20 @@ import (
 	"time"
 )
 
-// variant is one of the things that a table compares. Its op does one
-// operation; i counts them.
+// variant is one row of a table. Its op does operation number i.
 type variant struct {
 	name string
 	op   func(i int)
 }
 
-// sample is what one operation of a variant cost, on average over a round.
+// sample is the average cost of an operation of a variant in one round.
 type sample struct {
-	cpu    float64 // nanoseconds that the threads of this process have run
+	cpu    float64 // CPU time of the threads of this process, in nanoseconds
 	allocs float64
 }
 
-// rounds runs the variants one after the other, again and again, so that what
-// else the machine does meets them all alike, and returns the samples of each
-// by round.
+// rounds runs the variants in turn in each round, so that other load on the
+// machine affects all of them. It returns the samples of each variant by round.
 func rounds(n int, each time.Duration, variants []variant) [][]sample {
 	samples := make([][]sample, len(variants))
 	count := make([]int, len(variants))
@@ -37,7 +35,8 @@ func rounds(n int, each time.Duration, variants []variant) [][]sample {
 	return samples
 }
 
-// calibrate returns how many operations fill the time, and warms up.
+// calibrate returns the number of operations that fill the time. It also warms
+// up.
 func calibrate(d time.Duration, op func(int)) int {
 	for n := 1; ; n *= 2 {
 		start := time.Now()
@@ -64,7 +63,7 @@ func repeat(n int, op func(int)) sample {
 	return sample{float64(used) / per, float64(after.Mallocs-before.Mallocs) / per}
 }
 
-// processCPU returns the time that all threads of this process have run.
+// processCPU returns the CPU time of all threads of this process.
 func processCPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -76,7 +75,7 @@ func processCPU() time.Duration {
 func cpuOf(s sample) float64    { return s.cpu }
 func allocsOf(s sample) float64 { return s.allocs }
 
-// mid is the median over the rounds.
+// mid returns the median over the rounds.
 func mid(samples []sample, of func(sample) float64) float64 {
 	values := make([]float64, len(samples))
 	for i, s := range samples {
@@ -85,8 +84,8 @@ func mid(samples []sample, of func(sample) float64) float64 {
 	return median(values)
 }
 
-// best is the least of the rounds: what a machine without other work would
-// come to.
+// best returns the minimum over the rounds, which is nearest to a machine
+// without other load.
 func best(samples []sample, of func(sample) float64) float64 {
 	low := of(samples[0])
 	for _, s := range samples {
@@ -95,8 +94,8 @@ func best(samples []sample, of func(sample) float64) float64 {
 	return low
 }
 
-// ratio is the median of the rounds' ratios: both sides of each were measured
-// within a moment.
+// ratio returns the median of the ratios by round. Both sides of a ratio were
+// measured within a short time.
 func ratio(a, b []sample, of func(sample) float64) float64 {
 	values := make([]float64, len(a))
 	for i := range a {
@@ -105,7 +104,7 @@ func ratio(a, b []sample, of func(sample) float64) float64 {
 	return median(values)
 }
 
-// over is the median of what a round's a took longer than its b.
+// over returns the median of the differences a - b by round.
 func over(a, b []sample, of func(sample) float64) float64 {
 	values := make([]float64, len(a))
 	for i := range a {

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// document is a record as a program would declare it.
+// document is a record as a struct that a program would declare.
 type document struct {
 	ID       bson.Binary `bson:"_id"`
 	Format   int32       `bson:"v"`
@@ -39,7 +39,7 @@ func randomID() (id session.ID) {
 	return id
 }
 
-// newRecord returns a signed-in visitor's with the ten-item cart.
+// newRecord returns the record of a signed-in visitor with the ten-item cart.
 func newRecord(id session.ID, user string) *session.Record {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	verifier := make([]byte, 32)
@@ -59,9 +59,10 @@ func newRecord(id session.ID, user string) *session.Record {
 	}
 }
 
-// client is what mongostore adds to the driver, in the client's CPU time, on a
-// server that answers at once: first in this process, so that nothing hides
-// what is added, then over a socket, where the kernel takes its share.
+// client measures the CPU time that mongostore adds to the driver in the
+// client. The server responds at once. The first measurement is in this
+// process, where no other cost hides the difference. The second is over a
+// socket and includes the kernel.
 func client(ctx context.Context, out io.Writer, c *config) error {
 	memory := &canned{}
 	if err := clientOn(ctx, out, c, options.Client().SetHosts([]string{"memory:1"}).SetDialer(memory)); err != nil {

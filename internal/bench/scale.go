@@ -19,26 +19,28 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// population is a collection that holds so many sessions, of five to a user.
+// population is a collection with a given number of sessions, five per user.
 type population struct {
 	store  *mongostore.Store
 	ids    []session.ID
-	active []int // the places in ids of those that are used; nil: all are
+	active []int // indexes in ids of the active sessions; nil means all
 	model  model
 	seen   time.Time
 }
 
 const perUser = 5
 
-// noTTL has the same index but for the TTL: this server's monitor reads every
-// document once a minute, MongoDB's what is due in the index.
+// noTTL has the same index without TTL. The monitor of this server reads every
+// document once a minute, while MongoDB reads only the entries of the index
+// that are due.
 const noTTL = mongostore.ExpirySweep
 
-// model is a record's document as the library writes it, of which a copy gets
-// another _id, user and verifier: the only way to lay out a million.
+// model is the document of a record as the library writes it. Copies with a
+// different _id, user and verifier are the only way to create a million
+// sessions.
 type model struct {
 	raw                         bson.Raw
-	id, user, verifier, expires int // where they stand
+	id, user, verifier, expires int // their offsets in the document
 }
 
 const userForm = "user-%09d"
@@ -48,7 +50,7 @@ func newPopulation(ctx context.Context, db *mongo.Database, name string, expiry 
 	if err != nil {
 		return nil, err
 	}
-	if err := store.Close(ctx); err != nil { // which ends a sweep and nothing else
+	if err := store.Close(ctx); err != nil { // this ends only the sweep
 		return nil, err
 	}
 	rec := newRecord(randomID(), fmt.Sprintf(userForm, 0))
@@ -77,7 +79,7 @@ func (m model) document(id session.ID, user int) bson.Raw {
 	return doc
 }
 
-// newID returns a UUIDv7, as the library's are.
+// newID returns a UUIDv7, as the library does.
 func newID() session.ID {
 	id := randomID()
 	ms := uint64(time.Now().UnixMilli())
@@ -87,7 +89,7 @@ func newID() session.ID {
 	return id
 }
 
-// fill adds n sessions and returns how long each batch of a thousand took.
+// fill adds n sessions and returns the time of each batch of a thousand.
 func (p *population) fill(ctx context.Context, n int, id func() session.ID) (took []float64, err error) {
 	for len(took)*1000 < n {
 		size := min(1000, n-len(took)*1000)
@@ -102,18 +104,18 @@ func (p *population) fill(ctx context.Context, n int, id func() session.ID) (too
 			return nil, err
 		}
 		took = append(took, float64(time.Since(start)))
-		if len(took)%500 == 0 { // for whoever waits an hour
+		if len(took)%500 == 0 { // progress, as this may take an hour
 			fmt.Fprintf(os.Stderr, "%s: %d of %d sessions are there\n", time.Now().Format(time.TimeOnly), len(took)*1000, n)
 		}
 	}
 	return took, nil
 }
 
-// visitors is how many of the sessions are active where not all are.
+// visitors is the number of active sessions if not all are active.
 const visitors = 10_000
 
-// settle lets only some of the sessions be active from now on, which the
-// server then has in its cache.
+// settle makes only some of the sessions active from now on. The server then
+// has them in its cache.
 func (p *population) settle(ctx context.Context) error {
 	p.active = rand.Perm(len(p.ids))[:min(visitors, len(p.ids))]
 	for _, i := range p.active {
@@ -133,7 +135,7 @@ func (p *population) any() int {
 
 func (p *population) anyID() session.ID { return p.ids[p.any()] }
 
-// operations are what a session costs the server.
+// operations are the commands of a session to the server.
 var operations = []struct {
 	name string
 	do   func(ctx context.Context, p *population) error
@@ -149,7 +151,7 @@ var operations = []struct {
 	{"touch", func(ctx context.Context, p *population) error {
 		now := time.Now()
 		return p.store.Update(ctx, p.anyID(), &session.Change{
-			If:         session.Guard{SeenBefore: now.Add(time.Hour)}, // always due
+			If:         session.Guard{SeenBefore: now.Add(time.Hour)}, // a touch that is always due
 			LastSeenAt: now, ExpiresAt: now.Add(14 * 24 * time.Hour),
 		})
 	}},
@@ -162,7 +164,7 @@ var operations = []struct {
 	}},
 }
 
-// latencies runs an operation so often and returns each one's time, sorted.
+// latencies runs an operation n times and returns the sorted times.
 func (p *population) latencies(ctx context.Context, n int, do func(context.Context, *population) error) ([]float64, error) {
 	took := make([]float64, n)
 	for i := range took {
@@ -180,7 +182,7 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
-// growth compares collections of growing sizes, side by side.
+// growth compares collections of different sizes with each other.
 func growth(ctx context.Context, out io.Writer, c *config, uri string) error {
 	client, err := mongo.Connect(options.Client().ApplyURI(uri))
 	if err != nil {
@@ -223,7 +225,7 @@ func growth(ctx context.Context, out io.Writer, c *config, uri string) error {
 	t := newTable(out, "sessions", "bytes of BSON each", "_id index, bytes each", "TTL index", "user index")
 	for _, p := range all {
 		if len(p.ids) > 1_000_000 {
-			break // to count, this server takes all documents into its memory
+			break // to count, this server reads all documents into memory
 		}
 		s, err := statsOf(ctx, p.store.Collection())
 		if err != nil {
@@ -234,15 +236,15 @@ func growth(ctx context.Context, out io.Writer, c *config, uri string) error {
 	return t.end()
 }
 
-// compare runs each operation on each collection, so often in so many rounds.
+// compare runs each operation on each collection in several rounds.
 func compare(ctx context.Context, out io.Writer, all []*population, n, each int) error {
 	head := []string{"p50 (p99) of", "ratio of p50, largest to smallest"}
 	for i, p := range all {
 		head = slices.Insert(head, i+1, fmt.Sprint(len(p.ids), " sessions"))
 	}
 	t := newTable(out, head...)
-	// Round by round through everything: the server is at its checkpoints and
-	// evictions for a while after so much has been written.
+	// Each round covers all collections and operations. After so many writes
+	// the server runs checkpoints and evictions for a while.
 	type times struct{ p50s, p99s []float64 }
 	took := make([][]times, len(operations))
 	for o := range took {
@@ -255,7 +257,7 @@ func compare(ctx context.Context, out io.Writer, all []*population, n, each int)
 				if err != nil {
 					return fmt.Errorf("%s: %w", op.name, err)
 				}
-				if at := &took[o][i]; round > 0 { // the first warms up
+				if at := &took[o][i]; round > 0 { // the first round warms up
 					at.p50s, at.p99s = append(at.p50s, quantile(sorted, 0.5)), append(at.p99s, quantile(sorted, 0.99))
 				}
 			}
@@ -275,7 +277,7 @@ func compare(ctx context.Context, out io.Writer, all []*population, n, each int)
 	return t.end()
 }
 
-// stats is what collStats answers.
+// stats is the reply of collStats.
 type stats struct {
 	Size       float64            `bson:"size"`
 	IndexSizes map[string]float64 `bson:"indexSizes"`
@@ -295,7 +297,7 @@ func (s stats) perSession(n int) []string {
 	return cells
 }
 
-// insertion grows two collections in turn, one by UUIDv7, one by random
+// insertion fills two collections in turn, one with UUIDv7 and one with random
 // _id.
 func insertion(ctx context.Context, out io.Writer, c *config, uri string) error {
 	client, err := mongo.Connect(options.Client().ApplyURI(uri))
@@ -338,8 +340,7 @@ func insertion(ctx context.Context, out io.Writer, c *config, uri string) error 
 	return t.end()
 }
 
-// expiry watches loads while the TTL index removes as many sessions as
-// stay.
+// expiry measures loads while the TTL index removes half of the sessions.
 func expiry(ctx context.Context, out io.Writer, c *config, uri string) error {
 	client, err := mongo.Connect(options.Client().ApplyURI(uri))
 	if err != nil {
@@ -378,11 +379,11 @@ func expiry(ctx context.Context, out io.Writer, c *config, uri string) error {
 			return err
 		}
 		during = append(during, sample...)
-		left, err := p.store.Collection().EstimatedDocumentCount(ctx) // does not look at all of them
+		left, err := p.store.Collection().EstimatedDocumentCount(ctx) // does not read all documents
 		if err != nil {
 			return err
 		}
-		if left == int64(n) || c.short { // which does not wait for the server
+		if left == int64(n) || c.short { // does not wait for the server
 			break
 		}
 		if time.Now().After(deadline) {
@@ -405,10 +406,10 @@ func expiry(ctx context.Context, out io.Writer, c *config, uri string) error {
 	return t.end()
 }
 
-// fillExpired adds sessions that are due for removal when all of them are
-// there, and returns when.
+// fillExpired adds sessions that expire after all of them have been added, and
+// returns the time at which they expire.
 func (p *population) fillExpired(ctx context.Context, n int) (at time.Time, err error) {
-	const ttlMargin = 300 * time.Second // as mongostore's index has it
+	const ttlMargin = 300 * time.Second // as in the index of mongostore
 	at = time.Now().Add(time.Duration(n/1000+2) * time.Second)
 	due := p.model
 	due.raw = slices.Clone(due.raw)

@@ -15,11 +15,11 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// errNoServer says how to get the server that the tables were made with. It is
-// GPL-licensed, so it is only ever another process.
+// errNoServer names the server with which the tables were made. It is
+// GPL-licensed, so it only ever runs as another process.
 var errNoServer = fmt.Errorf("%w: needs SecantusDB: pip install SecantusDB==0.7.0b3, and set SECANTUS to its secantusd-py or put that into the PATH", errMissing)
 
-// database is a server of our own on an empty folder.
+// database is a new server on an empty folder.
 type database struct {
 	uri, dir string
 	cmd      *exec.Cmd
@@ -37,8 +37,9 @@ func secantus() (string, error) {
 	return path, nil
 }
 
-// openDatabase starts SecantusDB as a standalone server: with retryable
-// writes, what it keeps for them makes each update slower than the last.
+// openDatabase starts SecantusDB as a standalone server. With retryable writes
+// it stores data for each update, which makes each update slower than the one
+// before.
 func openDatabase(ctx context.Context, c *config) (*database, error) {
 	path, err := secantus()
 	if err != nil {
@@ -60,7 +61,7 @@ func openDatabase(ctx context.Context, c *config) (*database, error) {
 	d := &database{uri: fmt.Sprintf("mongodb://127.0.0.1:%d/app", port), dir: dir}
 	args := []string{"--port", fmt.Sprint(port), "--storage-path", filepath.Join(dir, "data"), "--standalone", "--log-level", "WARNING"}
 	if c.largest > 1_000_000 {
-		args = append(args, "--cache-size", "12G") // by default 1 GB, which the data would not fit
+		args = append(args, "--cache-size", "12G") // the default of 1 GB is too small for the data
 	}
 	d.cmd = exec.Command(path, args...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
@@ -75,7 +76,7 @@ func openDatabase(ctx context.Context, c *config) (*database, error) {
 	return d, nil
 }
 
-// freePort returns one of a range that nothing else here uses.
+// freePort returns a port of a range that is not used elsewhere in this module.
 func freePort() (int, error) {
 	for port := 31000; port < 32000; port++ {
 		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {

@@ -18,13 +18,13 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 )
 
-// canned speaks just enough of MongoDB's protocol to answer the driver at
-// once: documents are found by their _id, an upsert keeps the fields that it
-// sets, and any other write is said to be done. It shows what a client spends,
-// which on a real server drowns in waiting.
+// canned implements the part of the MongoDB protocol that a driver needs, and
+// responds at once. It finds documents by their _id, stores the fields of an
+// upsert, and reports success for every other write. It shows the cost of a
+// client, which the time of a real server would hide.
 type canned struct {
 	mu   sync.RWMutex
-	kept map[string]bsoncore.Document // by the bytes of the _id
+	kept map[string]bsoncore.Document // keyed by the bytes of the _id
 }
 
 const (
@@ -33,8 +33,8 @@ const (
 	opMsg   = 2013
 )
 
-// DialContext makes it the driver's dialer: the answer is then there as soon as
-// the question is written, without the kernel or another goroutine.
+// DialContext makes canned the dialer of the driver. A reply is ready as soon
+// as the command is written, without the kernel or another goroutine.
 func (s *canned) DialContext(context.Context, string, string) (net.Conn, error) {
 	return &memoryConn{server: s}, nil
 }
@@ -77,8 +77,8 @@ func (c *memoryConn) SetDeadline(time.Time) error      { return nil }
 func (c *memoryConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *memoryConn) SetWriteDeadline(time.Time) error { return nil }
 
-// serveCanned answers on a free port until standard input ends, and prints the
-// URI.
+// serveCanned serves on a free port until standard input is closed, and prints
+// the URI.
 func serveCanned(stdin io.Reader, stdout io.Writer) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -135,7 +135,7 @@ func (s *canned) answer(out, msg []byte) ([]byte, error) {
 		out = append(out, hello()...)
 	case opMsg:
 		binary.LittleEndian.PutUint32(out[at+12:], opMsg)
-		out = append(out, 0, 0, 0, 0, 0) // flags, a section of kind 0
+		out = append(out, 0, 0, 0, 0, 0) // flags, and a section of kind 0
 		var err error
 		if out, err = s.command(out, msg[20:]); err != nil {
 			return nil, err
@@ -171,9 +171,10 @@ func (s *canned) command(out, sections []byte) ([]byte, error) {
 	return append(out, one...), nil
 }
 
-// find answers by one _id, or by a list of them. It allocates nothing for one,
-// as that would be counted for the client's where both share a process, and
-// little for a list, or it would be slower than the client.
+// find appends the reply for one _id or for a list of them. For one it
+// allocates nothing, because allocations would be counted as those of a client
+// in the same process. For a list it allocates little, so that it is faster
+// than the client.
 func (s *canned) find(out []byte, cmd bsoncore.Document) []byte {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -195,9 +196,9 @@ func (s *canned) find(out []byte, cmd bsoncore.Document) []byte {
 	return appendBatch(out, docs...)
 }
 
-// documents returns those of an insert, or what an update says. Go's driver
-// sends them behind the command, in a section of kind 1 (its length, a name,
-// they), Node's in the command.
+// documents returns the documents of an insert or the statements of an update.
+// The Go driver sends them after the command in a section of kind 1, which
+// holds its length, a name and the documents. Node sends them in the command.
 func documents(cmd bsoncore.Document, section []byte) (docs []bsoncore.Document) {
 	for _, field := range []string{"documents", "updates"} {
 		list, _ := cmd.Lookup(field).ArrayOK()
@@ -220,7 +221,7 @@ func documents(cmd bsoncore.Document, section []byte) (docs []bsoncore.Document)
 	return docs
 }
 
-// write keeps a document to insert, to upsert or to put in place of another.
+// write stores the document of an insert, an upsert or a replacement.
 func (s *canned) write(doc bsoncore.Document) {
 	id := idOf(bsoncore.Value{Type: bsoncore.TypeEmbeddedDocument, Data: doc})
 	if u, ok := doc.Lookup("u").DocumentOK(); ok {
@@ -247,7 +248,7 @@ func idOf(doc bsoncore.Value) bsoncore.Value {
 
 var one = build(bson.D{{Key: "n", Value: int32(1)}, {Key: "nModified", Value: int32(1)}, {Key: "ok", Value: 1.0}})
 
-// appendBatch lays a reply to a find out by hand.
+// appendBatch appends the reply to a find without an encoder.
 func appendBatch(out []byte, docs ...bsoncore.Document) []byte {
 	reply, out := bsoncore.AppendDocumentStart(out)
 	cursor, out := bsoncore.AppendDocumentElementStart(out, "cursor")
@@ -263,7 +264,7 @@ func appendBatch(out []byte, docs ...bsoncore.Document) []byte {
 	return closed(out, reply)
 }
 
-// closed ends a document. The only error is a length beyond 2 GiB.
+// closed ends a document. Its only error is a length of more than 2 GiB.
 func closed(out []byte, at int32) []byte {
 	out, _ = bsoncore.AppendDocumentEnd(out, at)
 	return out
@@ -272,7 +273,7 @@ func closed(out []byte, at int32) []byte {
 func hello() bsoncore.Document {
 	return build(bson.D{
 		{Key: "isWritablePrimary", Value: true},
-		{Key: "ismaster", Value: true}, // to the handshake's legacy question
+		{Key: "ismaster", Value: true}, // reply to the legacy command of the handshake
 		{Key: "helloOk", Value: true},
 		{Key: "maxBsonObjectSize", Value: int32(16 << 20)},
 		{Key: "maxMessageSizeBytes", Value: int32(48000000)},

@@ -53,7 +53,7 @@ type Proxy struct {
 	mu      sync.Mutex
 	rng     *rand.Rand
 	term    int64
-	primary int    // index of the primary; -1 if there is none
+	primary int    // index of the primary; -1 while there is no primary
 	reign   *reign // reign of the primary, or of the last one
 	faults  []*Active
 	views   []*View
@@ -136,7 +136,7 @@ func listen() (ln net.Listener, err error) {
 	return nil, fmt.Errorf("faultmongo: no free port: %w", err)
 }
 
-// View returns the view of a name. A wrong name is an error of the caller.
+// View returns the view of a name. It panics if there is no such view.
 func (p *Proxy) View(name string) *View {
 	p.mu.Lock()
 	defer p.mu.Unlock()
