@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 )
 
-// balancer sends each request to the next replica that is up.
+// balancer sends each request to the next running replica.
 type balancer struct {
 	replicas  []*replica
 	turn      atomic.Uint64
@@ -38,8 +38,8 @@ func newBalancer(s *supervisor) http.Handler {
 
 var errNoReplica = errors.New("no replica is up")
 
-// RoundTrip sends the request to the next replica. It tries the other replica only if that is safe: if the request
-// changes nothing, or if it has not been sent.
+// RoundTrip sends the request to the next replica. It tries the other replica only if the request changes nothing or
+// has not been sent.
 func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 	err := errNoReplica
 	first := int(b.turn.Add(1))

@@ -49,7 +49,7 @@ func (s *supervisor) handleState(w http.ResponseWriter, _ *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(s.state()) // an error means that the client has gone
+	_ = json.NewEncoder(w).Encode(s.state()) // an error means a lost client
 }
 
 // state is the state of everything around the app, for the page.
@@ -160,7 +160,7 @@ func (l *requestLog) list() []request {
 	return last
 }
 
-// parseTiming reads the header that timing wrote.
+// parseTiming parses the header of timing.
 func parseTiming(header string) []operation {
 	ops := []operation{}
 	for item := range strings.SplitSeq(header, ",") {

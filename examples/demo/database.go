@@ -24,7 +24,7 @@ func runDatabase(ctx context.Context) error {
 	return s.Close()
 }
 
-// logSlow prints delays and failures. It leaves out the engines that were skipped and the note about TTL indexes.
+// logSlow prints delays and failures. It leaves out skipped engines and the note about TTL indexes.
 func logSlow(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	if strings.HasPrefix(line, "devmongo: skipped ") || strings.Contains(line, "which has no TTL indexes") {

@@ -78,8 +78,8 @@ func serveFront(lns []net.Listener, h http.Handler) (stop func()) {
 	}
 }
 
-// newFront returns the handler that the browser talks to. It serves the demo's controls and the static files, which
-// pages need even if no replica is up. The balancer serves all other requests.
+// newFront returns the handler for the browser. It serves the demo's controls and the static files, which pages need
+// even if no replica is up. The balancer serves all other requests.
 func newFront(s *supervisor) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/demo/", newControls(s))

@@ -81,8 +81,8 @@ func serve(ctx context.Context, addr string, check bool) (err error) {
 	return nil
 }
 
-// whileParentLives returns a context that also ends when the parent process dies. If go run is killed, it does not pass
-// that on to this program.
+// whileParentLives returns a context that also ends when the parent process dies. A killed go run does not notify this
+// program.
 func whileParentLives(ctx context.Context) context.Context {
 	parent := os.Getppid()
 	ctx, cancel := context.WithCancel(ctx)

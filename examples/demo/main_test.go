@@ -118,7 +118,7 @@ func TestEveryPromiseHolds(t *testing.T) {
 	}
 }
 
-// open starts the demo without -check and returns the address that it prints.
+// open starts the demo without -check and returns the printed address.
 func open(t *testing.T) (*demo, string) {
 	t.Helper()
 	r := start(t, "-addr", "127.0.0.1:0")

@@ -70,8 +70,7 @@ type line struct {
 // TouchSeconds is the shortest time between two records of a visitor's activity.
 func (page) TouchSeconds() int { return int(touchInterval / time.Second) }
 
-// notice is a message that the page shows after an action, in the section of
-// that action.
+// notice is a message on the page after an action, in the section of the action.
 type notice struct{ Section, Text string }
 
 // notices are the messages by their name in the query.
@@ -152,7 +151,7 @@ func ago(d time.Duration) string {
 	}
 }
 
-// problem is a page that describes an error and says that nothing is lost.
+// problem is a page that describes an error.
 type problem struct {
 	Status      int
 	Title, Text string

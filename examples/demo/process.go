@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// roleVar is the environment variable that gives a process of this program its role. The process that a person starts
-// has no role.
+// roleVar is the environment variable for the role of a process. The first process, started by a person, has no role.
 const (
 	roleVar      = "DEMO_ROLE"
 	roleDatabase = "database"
@@ -91,8 +90,8 @@ func (p *process) stop() {
 
 // withParent returns a context that ends when the parent closes the standard input of this process or dies.
 //
-// A Ctrl-C reaches the whole process group, but it is the parent that ends the processes, in their order. So the child
-// ignores it, and the signals that it is given.
+// A Ctrl-C reaches the whole process group. The parent ends the processes in their order, so the child ignores it and
+// the given signals.
 func withParent(ignored ...os.Signal) context.Context {
 	signal.Ignore(append(ignored, os.Interrupt, syscall.SIGHUP)...)
 	ctx, cancel := context.WithCancel(context.Background())

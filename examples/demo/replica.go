@@ -207,8 +207,7 @@ func (a *app) endOtherDevices(w http.ResponseWriter, r *http.Request) {
 	back(w, r, "others-ended", "devices")
 }
 
-// fail responds to an error of a call in a handler. The response is the same as for an error that the library handles
-// itself.
+// fail responds to an error of a call in a handler, as the library does to its own errors.
 func (a *app) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if session.HTTPStatus(err) >= http.StatusInternalServerError {
 		slog.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
@@ -279,7 +278,7 @@ func (a *app) document(ctx context.Context, id session.ID) string {
 	})
 }
 
-// oneLiners are the objects that represent dates and bytes in extended JSON. They are easier to read on one line.
+// oneLiners are the objects for dates and bytes in extended JSON. They are easier to read on one line.
 var oneLiners = regexp.MustCompile(`\{\s*"\$date":[^}]*\}|\{\s*"\$binary":[^}]*\}\s*\}`)
 
 // state returns the state of the demo around the app, or nil if it cannot be read.

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/session/internal/devmongo/devserver"
 )
 
-// The store timeout of the app. With the short one, a person soon sees that the database is down. The check needs the
+// The store timeout of the app. With the short one, a person soon sees the loss of the database. The check needs the
 // long one because the embedded database does one write at a time and many requests wait for it.
 const (
 	storeTimeoutVar = "DEMO_STORE_TIMEOUT"
@@ -30,7 +30,7 @@ const restartDelay = time.Second
 // when one ends.
 type supervisor struct {
 	server   devserver.Server
-	name     string // name of the database that this run uses on the server
+	name     string // name of the database of this run
 	client   *mongo.Client
 	database *process
 	gate     *gate // nil if the server cannot be behind a gate

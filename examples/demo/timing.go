@@ -27,7 +27,7 @@ type timing struct {
 
 type timingKey struct{}
 
-// observe is the observer of the session library. Its context is that of the request.
+// observe is the observer of the session library. Its context is the context of the request.
 func observe(ctx context.Context, e session.Event) {
 	t, ok := ctx.Value(timingKey{}).(*timing)
 	if !ok || e.Kind == session.EventStaleToken || e.Kind == session.EventLostChange || e.Kind == session.EventExpired {
@@ -42,7 +42,7 @@ func observe(ctx context.Context, e session.Event) {
 	t.items = append(t.items, item)
 }
 
-// failed is the outcome of a call that returned a store error.
+// failed is the outcome of a call with a store error.
 const failed = "failed"
 
 // outcome names the result of a store call. The library expects the answers "not found" and "conflict". The first

@@ -22,7 +22,7 @@ type visitor struct {
 	cookie string // sent unchanged if there is no jar
 }
 
-// answer is a response that has been read.
+// answer is a response with its body.
 type answer struct {
 	status int
 	header http.Header
@@ -121,8 +121,7 @@ func (v *visitor) token() string {
 	return ""
 }
 
-// slow sends a request that the app admits at once. The app saves the session
-// and responds after finish is called.
+// slow sends a request, which the app admits at once. The app saves the session and responds after finish is called.
 func (v *visitor) slow(ctx context.Context) (finish func() (answer, error), err error) {
 	hold, release := io.Pipe()
 	admitted := make(chan struct{}, 1)

@@ -133,14 +133,14 @@ func TestGinContext(t *testing.T) {
 			if _, ok := session.TryFromContext(c); ok != fallback {
 				t.Errorf("ContextWithFallback %v: gin's context has a session: %v", fallback, ok)
 			}
-			session.FromContext(c.Request.Context()) // panics if it has none
+			session.FromContext(c.Request.Context()) // panics without a session
 		})
 		visit(t, memstore.NewManager().Wrap(router)).gets("/", http.StatusOK, "")
 	}
 }
 
-// This test shows why gin needs a recoverer that calls Discard. The default recoverer hides the panic from Wrap, which
-// then saves the session with the error page.
+// This test shows why gin needs a recoverer with a call of Discard. The default recoverer hides the panic from Wrap,
+// which then saves the session with the error page.
 func TestGinsOwnRecovererSaves(t *testing.T) {
 	router := gin.New()
 	router.Use(gin.RecoveryWithWriter(io.Discard))

@@ -52,7 +52,7 @@ type program struct {
 
 func command(t *testing.T, env ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), binary)
-	// The environment of the test is left out, so that settings of a developer have no influence.
+	// A developer's settings must have no influence, so the environment of the test is left out.
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
 	return cmd
 }

@@ -101,7 +101,7 @@ func (p *provider) callback(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// user exchanges the code for an access token, and reads the user of that token.
+// user exchanges the code for an access token and reads its user.
 func (p *provider) user(ctx context.Context, code, verifier string) (string, error) {
 	form := url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {p.redirectURL}, "code_verifier": {verifier},

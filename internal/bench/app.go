@@ -81,7 +81,7 @@ func serveApp(name string, stdin io.Reader, stdout io.Writer) error {
 	return nil
 }
 
-// pages returns the app that serves the pages with a session library.
+// pages returns the app for a session library.
 func pages(do func(path string, w http.ResponseWriter, r *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := do(r.URL.Path, w, r); err != nil {
@@ -137,8 +137,8 @@ func sessionApp(ctx context.Context, db *mongo.Database) (http.Handler, error) {
 	})), nil
 }
 
-// storeOptions returns options that turn off the sweep on a server without TTL
-// indexes.
+// storeOptions returns the options to turn off the sweep on a server without
+// TTL indexes.
 func storeOptions() []mongostore.Option {
 	return []mongostore.Option{mongostore.WithExpiry(mongostore.ExpiryTTL)}
 }

@@ -16,14 +16,14 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// crowd is the result of many callers that load at the same time.
+// crowd is the result of many simultaneous callers.
 type crowd struct {
 	rate     float64 // loads per second
 	p50, p99 float64 // nanoseconds
 	cpu      float64 // CPU time of the client, in nanoseconds per load
 }
 
-// batched compares separate loads with loads that share a command.
+// batched compares separate loads with loads in one command.
 func batched(ctx context.Context, out io.Writer, c *config, uri string) error {
 	client, err := mongo.Connect(options.Client().ApplyURI(uri))
 	if err != nil {
@@ -85,7 +85,7 @@ func batched(ctx context.Context, out io.Writer, c *config, uri string) error {
 	return t.end()
 }
 
-// crowdOn runs callers that load one session after the other.
+// crowdOn runs simultaneous callers. Each loads one session after the other.
 func crowdOn(ctx context.Context, s *mongostore.Store, ids []session.ID, callers int, d time.Duration) (crowd, error) {
 	took, errs := make([][]float64, callers), make([]error, callers)
 	cpu, start := processCPU(), time.Now()

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// withOptions returns requests that read or write one value.
+// withOptions returns requests to read or write one value.
 func withOptions(opts ...session.Option) []variant {
 	return append(oneValue(small, smallValue, opts...), oneValue(cart, items, opts...)...)
 }
@@ -37,7 +37,7 @@ func oneValue[T any](key session.Key[T], value T, opts ...session.Option) []vari
 	return []variant{call("read", read, cookie), call("write", write, cookie)}
 }
 
-// encryption measures the time that WithEncryption adds to a request.
+// encryption measures the additional time of a request with WithEncryption.
 func encryption(_ context.Context, out io.Writer, c *config) error {
 	n, each := c.rounds(31), 50*time.Millisecond
 	if c.short {

@@ -60,8 +60,8 @@ var (
 	expressServer []byte
 )
 
-// overlapping is the number of requests that write to one session at once, each
-// to a different key.
+// overlapping is the number of simultaneous writes to one session, each to a
+// different key.
 const overlapping = 200
 
 // running is an app with visitors.
@@ -140,8 +140,8 @@ func readsAsItComes(ctx context.Context, out io.Writer, c *config, uri string) e
 	return compete(ctx, out, c, uri, asItComes, []int{1, 16}, "read")
 }
 
-// compete compares the CPU time with that of the first contender. If there is a
-// fourth contender, which is the Node app, it compares with that one too.
+// compete compares the CPU time with the CPU time of the first contender, and
+// of the fourth, the Node app, if there is one.
 func compete(ctx context.Context, out io.Writer, c *config, uri string, list []contender, connections []int, paths ...string) error {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return fmt.Errorf("%w: needs wrk: apt-get install wrk", errMissing)
@@ -334,8 +334,8 @@ func cpuOfProcess(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
 }
 
-// counts measures values that do not depend on time: the commands per request,
-// the bytes per session and the number of overlapping writes that survive.
+// counts measures values without a clock: the commands per request, the bytes
+// per session and the number of surviving overlapping writes.
 func counts(ctx context.Context, out io.Writer, _ *config, uri string) error {
 	client, err := mongo.Connect(options.Client().ApplyURI(uri))
 	if err != nil {
@@ -406,8 +406,8 @@ func (r *child) commands(path, cookie string) (float64, error) {
 	return (total() - before) / n, nil
 }
 
-// overlap sends many requests that write to one session at once, and counts the
-// stored writes.
+// overlap sends many simultaneous writes to one session and counts the stored
+// ones.
 func (r *child) overlap() (int, error) {
 	_, cookie, err := r.get("/login", "")
 	if err != nil {

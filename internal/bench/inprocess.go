@@ -74,7 +74,7 @@ func call(name string, h http.Handler, cookie *http.Cookie) variant {
 	}}
 }
 
-// signIn returns the cookie that a handler sets.
+// signIn returns the cookie from a handler.
 func signIn(h http.Handler) *http.Cookie {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))

@@ -1,6 +1,6 @@
 // Command bench compares the library with other session libraries and with the
 // plain driver, which is the lower bound. It measures all of them in one run
-// and prints the tables of docs/performance.md:
+// and prints the tables of docs/explanation/performance.md:
 //
 //	go run -C internal/bench .
 //
@@ -48,7 +48,7 @@ type table struct {
 	print       func(context.Context, io.Writer, *config) error
 }
 
-// The part of a name before the slash selects all tables with that part.
+// The part of a name before the slash selects all its tables.
 var tables = []table{
 	{"inprocess", "In process: the library's own time", inProcess},
 	{"encryption", "In process: with and without WithEncryption", encryption},

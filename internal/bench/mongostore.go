@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// document is a record as a struct that a program would declare.
+// document is a record as a program would declare it.
 type document struct {
 	ID       bson.Binary `bson:"_id"`
 	Format   int32       `bson:"v"`
@@ -59,9 +59,9 @@ func newRecord(id session.ID, user string) *session.Record {
 	}
 }
 
-// client measures the CPU time that mongostore adds to the driver in the
+// client measures the additional CPU time of mongostore over the driver, in the
 // client. The server responds at once. The first measurement is in this
-// process, where no other cost hides the difference. The second is over a
+// process, so that no other cost hides the difference. The second is over a
 // socket and includes the kernel.
 func client(ctx context.Context, out io.Writer, c *config) error {
 	memory := &canned{}

@@ -31,8 +31,8 @@ type population struct {
 const perUser = 5
 
 // noTTL has the same index without TTL. The monitor of this server reads every
-// document once a minute, while MongoDB reads only the entries of the index
-// that are due.
+// document once a minute, while MongoDB reads only the due entries of the
+// index.
 const noTTL = mongostore.ExpirySweep
 
 // model is the document of a record as the library writes it. Copies with a
@@ -151,7 +151,7 @@ var operations = []struct {
 	{"touch", func(ctx context.Context, p *population) error {
 		now := time.Now()
 		return p.store.Update(ctx, p.anyID(), &session.Change{
-			If:         session.Guard{SeenBefore: now.Add(time.Hour)}, // a touch that is always due
+			If:         session.Guard{SeenBefore: now.Add(time.Hour)}, // a touch is always due
 			LastSeenAt: now, ExpiresAt: now.Add(14 * 24 * time.Hour),
 		})
 	}},
@@ -406,8 +406,8 @@ func expiry(ctx context.Context, out io.Writer, c *config, uri string) error {
 	return t.end()
 }
 
-// fillExpired adds sessions that expire after all of them have been added, and
-// returns the time at which they expire.
+// fillExpired adds sessions and returns the time at which they expire. They
+// expire after all of them have been added.
 func (p *population) fillExpired(ctx context.Context, n int) (at time.Time, err error) {
 	const ttlMargin = 300 * time.Second // as in the index of mongostore
 	at = time.Now().Add(time.Duration(n/1000+2) * time.Second)

@@ -76,7 +76,7 @@ func openDatabase(ctx context.Context, c *config) (*database, error) {
 	return d, nil
 }
 
-// freePort returns a port of a range that is not used elsewhere in this module.
+// freePort returns a free port of a range without other uses in this module.
 func freePort() (int, error) {
 	for port := 31000; port < 32000; port++ {
 		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {

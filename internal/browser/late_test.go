@@ -15,7 +15,8 @@ import (
 
 const color session.Key[string] = "color"
 
-// A request that a sign-in overtook responds after it. Its response leaves the cookie of the sign-in in the browser.
+// A sign-in overtakes another request of the visitor. The late response leaves the cookie of the sign-in in the
+// browser.
 func TestALateResponseLeavesTheSignInsCookie(t *testing.T) {
 	for name, c := range map[string]struct {
 		late   func(*session.Session)

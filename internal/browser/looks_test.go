@@ -30,7 +30,7 @@ func (p *profile) look(scheme string, width int64) {
 	p.do(chromedp.EmulateViewport(width, 900))
 }
 
-// inUse returns a profile with a page that shows every part in use.
+// inUse returns a profile with every part of the page in use.
 func inUse(t *testing.T, user string) *profile {
 	t.Helper()
 	p, other := newProfile(t), newProfile(t)

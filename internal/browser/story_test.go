@@ -34,7 +34,7 @@ func TestSignedInThroughKillsOfBothReplicas(t *testing.T) {
 	}
 }
 
-// The first sign-in of a user looks for a revocation and does not find one. That is not a failure.
+// The first sign-in of a user looks for a revocation. A missing record is not a failure.
 func TestCosts_NotFoundIsNoFailure(t *testing.T) {
 	p := newProfile(t)
 	p.signIn("Anouk")

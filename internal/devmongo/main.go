@@ -2,7 +2,7 @@
 //
 //	{"uri":"mongodb://127.0.0.1:40123/","engine":"FerretDB v1.24.2 (embedded, SQLite)","ttl":false,"retryableWrites":false}
 //
-// and serves until its standard input is closed or it is interrupted. Then it removes everything that it has started.
+// and serves until its standard input is closed or it is interrupted. Then it removes its server and data.
 //
 //	go run -C internal/devmongo .
 //
@@ -59,7 +59,7 @@ func run(ctx context.Context, out io.Writer, engine, listen string) error {
 		return err
 	}
 	line := json.NewEncoder(out)
-	line.SetEscapeHTML(false) // keeps & in a URI, for readers that do not decode JSON
+	line.SetEscapeHTML(false) // keeps & in a URI, for readers without a JSON decoder
 	if err := line.Encode(s); err != nil {
 		s.Close()
 		return fmt.Errorf("devmongo: cannot print the URI: %w", err)

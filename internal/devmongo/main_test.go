@@ -67,7 +67,7 @@ func beParent(command []string) {
 	}
 }
 
-// served is the line of JSON that the command prints.
+// served is the printed line of JSON.
 type served struct {
 	URI             string
 	Engine          string

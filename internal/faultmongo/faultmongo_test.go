@@ -212,7 +212,7 @@ func hosts(t *testing.T, s *set) []string {
 
 func requireCode(t *testing.T, err error, code int32, labels ...string) {
 	t.Helper()
-	var monitored driver.Error // the first state in the monitor, before it becomes that of the client
+	var monitored driver.Error // the first state in the monitor, later in the client
 	if errors.As(err, &monitored) {
 		err = mongo.CommandError{Code: monitored.Code, Name: monitored.Name, Labels: monitored.Labels}
 	}

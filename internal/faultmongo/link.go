@@ -91,8 +91,8 @@ func (l *link) exchange(r *request) bool {
 	return l.send(r.reply(answer), f)
 }
 
-// heard waits while the view is cut. After Heal, a command of that time is not
-// run, while a hello is answered late, as after a partition.
+// heard waits while the view is cut. A command from the time of the cut is not
+// run after Heal. A hello is answered late, as after a partition.
 func (l *link) heard(hello bool) bool {
 	cut := l.port.view.silence()
 	if cut == nil {

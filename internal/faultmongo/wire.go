@@ -13,8 +13,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/wiremessage"
 )
 
-// The part of the wire protocol that a proxy needs. The driver says that its
-// packages for the protocol are not for general use. A test may import them.
+// The part of the wire protocol for a proxy. By its documentation, the packages
+// of the driver for the protocol are not for general use. A test may import
+// them.
 
 const (
 	headerLen = 16
@@ -112,7 +113,8 @@ func (r *request) name() string {
 	return first.Key()
 }
 
-// strip removes the fields that a server without logical sessions rejects.
+// strip removes the fields for logical sessions, which a server without them
+// rejects.
 func (r *request) strip(keys ...string) error {
 	elems, err := r.body.Elements()
 	if err != nil {

@@ -91,13 +91,13 @@ type buildInfo struct {
 	} `bson:"ferretdb"`
 }
 
-// askBuild returns the fields that the server sends. They may all be empty.
+// askBuild returns the fields of the response. They may all be empty.
 func askBuild(ctx context.Context, client *mongo.Client) (b buildInfo) {
 	_ = client.Database("admin").RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&b)
 	return b
 }
 
-// engineName distinguishes servers by fields that only one of them sends. All servers send a version of MongoDB.
+// engineName distinguishes servers by fields of their own. All servers send a version of MongoDB.
 func engineName(b buildInfo, hello helloReply) string {
 	documentDB := strings.Join(hello.documentDB(), " ")
 	switch {
@@ -124,7 +124,7 @@ func engineName(b buildInfo, hello helloReply) string {
 }
 
 // tryTTL creates a TTL index in its own database, and drops the database. A nil error means that the server accepts the
-// index. It does not show that the server removes documents, which happens about once a minute.
+// index. Whether the server removes documents is not tested, because that happens about once a minute.
 func tryTTL(ctx context.Context, client *mongo.Client) error {
 	db := client.Database("devmongo_scratch_" + rand.Text()[:8])
 	defer db.Drop(context.WithoutCancel(ctx))

@@ -27,7 +27,7 @@ const (
 
 // Server is a running server. [Start] sets its fields, which do not change afterwards.
 type Server struct {
-	// URI is the connection string. If MONGO_URI was set, it is that string and may contain a password.
+	// URI is the connection string. It is MONGO_URI itself if that was set, and may contain a password.
 	URI string `json:"uri"`
 	// Engine is a short name such as "mongod 8.0.4", taken from the response of the server.
 	Engine string `json:"engine"`
@@ -39,8 +39,8 @@ type Server struct {
 	stop func() error
 }
 
-// Close ends the server that [Start] started and removes its folder or container. Later calls return the same error.
-// Close does not change a server that MONGO_URI names.
+// Close ends the server and removes its folder or container. Later calls return the same error. Close does not change
+// the server in MONGO_URI.
 func (s *Server) Close() error { return s.stop() }
 
 // Option is an option of [Start].
@@ -52,7 +52,7 @@ type config struct {
 	log    func(format string, args ...any)
 }
 
-// WithLog sets the function that logs the skipped engines, one line per call. By default nothing is logged.
+// WithLog sets the log function for the skipped engines. Each call is one line. By default nothing is logged.
 func WithLog(printf func(format string, args ...any)) Option {
 	return func(c *config) { c.log = printf }
 }
@@ -68,11 +68,11 @@ func WithListen(addr string) Option {
 	return func(c *config) { c.listen = addr }
 }
 
-// instance is a server that an engine has started.
+// instance is a server started by an engine.
 type instance struct {
 	uri        string
 	credential *options.Credential // credential of uri; nil if it has no user
-	name       string              // overrides the name from the response of the server; empty if that name is used
+	name       string              // overrides the name from the response of the server if not empty
 	stop       func() error
 }
 
@@ -146,7 +146,7 @@ func start(ctx context.Context, c *config) (*instance, error) {
 	return nil, errors.New("devmongo: no engine is left to try") // FerretDB is never skipped
 }
 
-// skip returns an error that is errSkipped, with the reason.
+// skip returns an errSkipped with the reason.
 func skip(format string, args ...any) error {
 	return skipped{fmt.Errorf(format, args...)}
 }

@@ -36,13 +36,13 @@ func startFerretDB(_ context.Context, c *config) (*instance, error) {
 		uri:  "mongodb://" + ln.Addr().String() + "/",
 		name: "FerretDB " + ferretVersion() + "(embedded, SQLite)",
 		stop: func() error {
-			p.close() // first, because FerretDB waits some seconds for clients that stay connected
+			p.close() // first, because FerretDB waits some seconds for connected clients
 			return stop()
 		},
 	}, nil
 }
 
-// embedFerretDB starts FerretDB without the proxy. It returns the address and a function that ends it.
+// embedFerretDB starts FerretDB without the proxy. It returns the address and a function to end it.
 func embedFerretDB() (addr string, stop func() error, err error) {
 	dir, err := os.MkdirTemp("", "devmongo-*")
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 	"github.com/holdfast-go/session/internal/devmongo/devserver"
 )
 
-// fakeMongod is the environment variable that makes this test binary a mongod.
-// Its value selects the behaviour.
+// fakeMongod is an environment variable. If it is set, this test binary is a
+// mongod, and the value selects the behaviour.
 const fakeMongod = "DEVSERVER_TEST_MONGOD"
 
 func TestMain(m *testing.M) {

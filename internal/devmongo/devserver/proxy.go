@@ -150,7 +150,7 @@ func (p *proxy) exchange(client, server net.Conn, req frame, gone <-chan struct{
 }
 
 // inTurn calls f. It calls f for a write only while no other write runs. A write is dropped if its client has gone
-// before its turn. Applied later, it could undo a later change of that client.
+// before its turn. Applied later, it could undo a later change by the client.
 func (p *proxy) inTurn(write bool, gone <-chan struct{}, f func() (frame, error)) (frame, error) {
 	if !write {
 		return f()

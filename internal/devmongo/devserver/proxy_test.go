@@ -20,7 +20,7 @@ import (
 )
 
 // compareAndSwap lets many clients set n to different values, each only if n is unchanged. It returns the number of
-// clients that were told of a success.
+// reported successes.
 func compareAndSwap(t *testing.T, c *mongo.Collection, round int) int64 {
 	t.Helper()
 	const clients = 8
@@ -94,7 +94,7 @@ func TestUnacknowledgedWrites(t *testing.T) {
 
 const patience = 30 * time.Second
 
-// backend is a server that the test controls. It hands each request to the test and sends the reply of the test.
+// backend is a server under control of the test. It hands each request to the test and sends the reply of the test.
 type backend struct {
 	ln       net.Listener
 	requests chan request

@@ -79,7 +79,7 @@ func TestURIOfAServerIsTakenAsItIs(t *testing.T) {
 	}
 }
 
-// refusing starts a server that answers the handshake and then refuses every command with one error.
+// refusing starts a server. It answers the handshake and then refuses every command with one error.
 func refusing(t *testing.T, code int, codeName string) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

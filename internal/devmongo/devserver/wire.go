@@ -89,8 +89,7 @@ func (f frame) command() (string, error) {
 	}
 }
 
-// msgCommand finds the body among the sections of an OP_MSG. Drivers send it first, but the protocol does not require
-// that.
+// msgCommand finds the body among the sections of an OP_MSG. Drivers send it first, but the protocol allows any order.
 func (f frame) msgCommand() (string, error) {
 	rest := f[min(headerLen+4, len(f)):]
 	for len(rest) >= 5 {
