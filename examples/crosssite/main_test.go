@@ -56,7 +56,7 @@ func serve(t *testing.T) (theirs, evil *page, store *memstore.Store) {
 	return &page{t, frontEnd, srv.URL, client}, &page{t, "https://evil.example", srv.URL, client}, store
 }
 
-func TestFrontEndOnAnotherSite(t *testing.T) {
+func TestHandler_FrontEndOnOtherSite(t *testing.T) {
 	shop, _, _ := serve(t)
 	resp, _ := shop.fetch(http.MethodOptions, "/login")
 	require.Equal(t, http.StatusNoContent, resp.StatusCode)
@@ -84,7 +84,7 @@ func TestFrontEndOnAnotherSite(t *testing.T) {
 	require.Equal(t, `user "", visits 0`, body)
 }
 
-func TestOtherOriginsChangeAndReadNothing(t *testing.T) {
+func TestHandler_OtherOriginsRefused(t *testing.T) {
 	shop, evil, store := serve(t)
 	resp, _ := evil.fetch(http.MethodPost, "/login")
 	require.Equal(t, http.StatusForbidden, resp.StatusCode)
@@ -102,7 +102,7 @@ func TestOtherOriginsChangeAndReadNothing(t *testing.T) {
 }
 
 // With the default, SameSite=Lax, the browser would not send the cookie, so Wrap refuses to start a second session.
-func TestWithoutTheOptions(t *testing.T) {
+func TestHandler_DefaultCookie(t *testing.T) {
 	h, err := handler(frontEnd, memstore.NewManager())
 	require.NoError(t, err)
 	srv := httptest.NewTLSServer(h)
@@ -114,7 +114,7 @@ func TestWithoutTheOptions(t *testing.T) {
 }
 
 // Hosts of one site need no option. The browser sends the default cookie, and the origin is trusted.
-func TestSiblingHosts(t *testing.T) {
+func TestHandler_SiblingHosts(t *testing.T) {
 	const app = "https://app.example.com"
 	h, err := handler(app, memstore.NewManager())
 	require.NoError(t, err)
@@ -141,7 +141,7 @@ func (s sameSite) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.RoundTripper.RoundTrip(r)
 }
 
-func TestFrontEndIsAnOrigin(t *testing.T) {
+func TestHandler_InvalidFrontEnd(t *testing.T) {
 	for _, bad := range []string{"", "shop.example", "https://shop.example/path"} {
 		_, err := handler(bad, memstore.NewManager())
 		require.Error(t, err, bad)

@@ -25,7 +25,7 @@ func backend(t *testing.T, dies bool) (addr string, requests *atomic.Int64) {
 	return srv.Listener.Addr().String(), requests
 }
 
-func TestBalancerRetriesOnlyWhatDoesNoHarm(t *testing.T) {
+func TestBalancer_Retries(t *testing.T) {
 	dying, died := backend(t, true)
 	well, served := backend(t, false)
 	gone := closedPort(t)

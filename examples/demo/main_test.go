@@ -95,7 +95,7 @@ func (r *demo) leavesNothing(t *testing.T) string {
 	}
 }
 
-func TestEveryPromiseHolds(t *testing.T) {
+func TestCheck_EveryPromise(t *testing.T) {
 	r := start(t, "-check")
 	out, err := io.ReadAll(r.stdout)
 	if err != nil {
@@ -134,7 +134,7 @@ func open(t *testing.T) (*demo, string) {
 	return nil, ""
 }
 
-func TestPageAnswersAndInterruptEndsAll(t *testing.T) {
+func TestStop_Interrupt(t *testing.T) {
 	r, url := open(t)
 	res, err := http.Get(url)
 	if err != nil {
@@ -211,7 +211,7 @@ func TestStart_UnusableDatabase(t *testing.T) {
 	}
 }
 
-func TestKilledItTakesAllAlong(t *testing.T) {
+func TestStop_Killed(t *testing.T) {
 	r, _ := open(t)
 	if err := r.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -220,7 +220,7 @@ func TestKilledItTakesAllAlong(t *testing.T) {
 	r.leavesNothing(t)
 }
 
-func TestKillComesFromTheSameSiteAlone(t *testing.T) {
+func TestControls_OtherSitesRefused(t *testing.T) {
 	r, url := open(t)
 	for name, c := range map[string]struct {
 		header, value string
@@ -255,7 +255,7 @@ func TestKillComesFromTheSameSiteAlone(t *testing.T) {
 	r.leavesNothing(t)
 }
 
-func TestBadFlags(t *testing.T) {
+func TestRun_InvalidArguments(t *testing.T) {
 	for arg, want := range map[string]string{
 		"extra":      `unexpected argument "extra"`,
 		"-addr=nope": "nope",
@@ -268,7 +268,7 @@ func TestBadFlags(t *testing.T) {
 	}
 }
 
-func TestURIThroughTheGate(t *testing.T) {
+func TestGated_URI(t *testing.T) {
 	for _, c := range []struct{ uri, host, want string }{
 		{"mongodb://127.0.0.1:4000/", "127.0.0.1:4000", "mongodb://gate:1/?directConnection=true"},
 		{"mongodb://h", "h:27017", "mongodb://gate:1/?directConnection=true"},

@@ -67,7 +67,7 @@ func (v *visitor) stream() func() string {
 	}
 }
 
-func TestEventsSeeWhatOthersWrite(t *testing.T) {
+func TestEvents_ChangesOfOtherRequests(t *testing.T) {
 	v := signedIn(t)
 	next := v.stream()
 	require.Equal(t, "data: 0", next())
@@ -81,7 +81,7 @@ func TestEventsSeeWhatOthersWrite(t *testing.T) {
 	require.Equal(t, "closed", next())
 }
 
-func TestEventsReconnectAfterRenewal(t *testing.T) {
+func TestEvents_EndAfterRenewal(t *testing.T) {
 	v := signedIn(t)
 	next := v.stream()
 	require.Equal(t, "data: 0", next())
@@ -119,7 +119,7 @@ func (v *visitor) lines() (say func(string) string) {
 	}
 }
 
-func TestUpgradedConnectionSavesEachMessage(t *testing.T) {
+func TestDrafts_SaveEachLine(t *testing.T) {
 	v := signedIn(t)
 	say := v.lines()
 	for _, text := range []string{"Dear", "Dear all,"} {
@@ -132,7 +132,7 @@ func TestUpgradedConnectionSavesEachMessage(t *testing.T) {
 	require.Equal(t, "ended", say("too late"))
 }
 
-func TestStrangersGetNoConnection(t *testing.T) {
+func TestHandler_Anonymous(t *testing.T) {
 	v := signedIn(t)
 	v.post("/logout")
 	require.Equal(t, http.StatusForbidden, v.get("/events").StatusCode)

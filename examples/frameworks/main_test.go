@@ -97,7 +97,7 @@ func TestSignInAndCount(t *testing.T) {
 	})
 }
 
-func TestPanicDiscards(t *testing.T) {
+func TestPanic_Discards(t *testing.T) {
 	each(t, all, func(t *testing.T, v *visitor) {
 		v.gets("/count", http.StatusOK, "1")
 		before := v.cookie()
@@ -111,20 +111,20 @@ func TestPanicDiscards(t *testing.T) {
 
 // Wrap saves the session before the router writes its error page. echo writes it only after the middleware has
 // returned.
-func TestErrorPageOfTheFramework(t *testing.T) {
+func TestErrorPage_OfFramework(t *testing.T) {
 	each(t, []string{"gin", "echo"}, func(t *testing.T, v *visitor) {
 		v.gets("/fail", http.StatusTeapot, map[bool]string{true: "the page of echo"}[strings.HasSuffix(t.Name(), "echo")])
 		v.gets("/", http.StatusOK, `visits 7`)
 	})
 }
 
-func TestUnknownPageOfTheFramework(t *testing.T) {
+func TestUnknownPage_OfFramework(t *testing.T) {
 	each(t, all, func(t *testing.T, v *visitor) { v.gets("/nowhere", http.StatusNotFound, "") })
 }
 
 // The context of gin is a context.Context too. It looks into the context of the request only if ContextWithFallback is
 // set.
-func TestGinContext(t *testing.T) {
+func TestGin_Context(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
 	for _, fallback := range []bool{false, true} {
 		router := gin.New()
@@ -141,7 +141,7 @@ func TestGinContext(t *testing.T) {
 
 // This test shows why gin needs a recoverer with a call of Discard. The default recoverer hides the panic from Wrap,
 // which then saves the session with the error page.
-func TestGinsOwnRecovererSaves(t *testing.T) {
+func TestGin_DefaultRecovererSaves(t *testing.T) {
 	router := gin.New()
 	router.Use(gin.RecoveryWithWriter(io.Discard))
 	router.GET("/", gin.WrapF(hello))

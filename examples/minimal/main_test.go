@@ -170,7 +170,7 @@ func serving(t *testing.T) *program {
 	return p
 }
 
-func TestSignedInAcrossKill(t *testing.T) {
+func TestSession_SurvivesKill(t *testing.T) {
 	p := serving(t)
 	p.start(t, "SESSION_SECRET="+oldSecret)
 	b := newBrowser(t, p.addr)
@@ -196,8 +196,8 @@ func TestSignedInAcrossKill(t *testing.T) {
 	thief.sees(t, "Visit 1", "Sign in")
 }
 
-// The rotation in three deploys of docs/how-to/rotate-the-secret.md, only by the environment.
-func TestSecretRotationSignsNobodyOut(t *testing.T) {
+// The rotation of the secret in three deployments, by environment variables only.
+func TestSecretRotation_KeepsSignIns(t *testing.T) {
 	p := serving(t)
 	p.start(t, "SESSION_SECRET="+oldSecret)
 	early := newBrowser(t, p.addr)
@@ -219,7 +219,7 @@ func TestSecretRotationSignsNobodyOut(t *testing.T) {
 	early.sees(t, "Visit 1", "Sign in") // so the last deployment must wait for the longest lifetime
 }
 
-func TestOutsideWrap(t *testing.T) {
+func TestSite_OutsideWrap(t *testing.T) {
 	p := serving(t)
 	p.start(t, "SESSION_SECRET="+oldSecret)
 	health, err := plain.Get("http://" + p.addr + "/healthz")
@@ -243,7 +243,7 @@ func TestOutsideWrap(t *testing.T) {
 	check(t, resp, http.StatusForbidden, "cross-origin")
 }
 
-func TestFailsFast(t *testing.T) {
+func TestStart_InvalidEnvironment(t *testing.T) {
 	uri := testserver.Get(t).URI
 	for name, tc := range map[string]struct {
 		env  []string

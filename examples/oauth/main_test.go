@@ -88,7 +88,7 @@ func (b *browser) token() string {
 	return ""
 }
 
-func TestSignIn(t *testing.T) {
+func TestSignIn_NewToken(t *testing.T) {
 	b := open(t)
 	_, body := b.get("/")
 	require.Contains(t, body, "Sign in")
@@ -107,7 +107,7 @@ func TestSignIn(t *testing.T) {
 	require.NotEqual(t, before, b.token(), "the sign-in keeps a token that was there before it")
 }
 
-func TestStateIsOnesOwnAndWorksOnce(t *testing.T) {
+func TestCallback_StateOfVisitorOnce(t *testing.T) {
 	b := open(t)
 	status, _ := b.get("/callback?code=good&state=guessed")
 	require.Equal(t, http.StatusForbidden, status, "no sign-in was begun")
@@ -134,7 +134,7 @@ func TestStateIsOnesOwnAndWorksOnce(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, status, "the state was taken out by the guess")
 }
 
-func TestProviderRefuses(t *testing.T) {
+func TestCallback_ProviderRefuses(t *testing.T) {
 	b := open(t)
 	b.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
 		if r.URL.Path == "/callback" {

@@ -17,7 +17,7 @@ const color session.Key[string] = "color"
 
 // A sign-in overtakes another request of the visitor. The late response leaves the cookie of the sign-in in the
 // browser.
-func TestALateResponseLeavesTheSignInsCookie(t *testing.T) {
+func TestCookie_LateResponse(t *testing.T) {
 	for name, c := range map[string]struct {
 		late   func(*session.Session)
 		status int

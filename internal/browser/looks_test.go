@@ -49,7 +49,7 @@ var looks = []struct {
 	width  int64
 }{{"light", 375}, {"dark", 375}, {"light", 1440}, {"dark", 1440}}
 
-func TestLooks(t *testing.T) {
+func TestPage_Looks(t *testing.T) {
 	p := inUse(t, "Flora")
 	for _, l := range looks {
 		p.look(l.scheme, l.width)
@@ -189,7 +189,7 @@ func (p *profile) checkContrast(scheme string) {
 
 // TestKeyboard_Order goes through the page with the Tab key. It reaches every control in the order of the page, and
 // each control shows its focus.
-func TestKeyboardAlone(t *testing.T) {
+func TestKeyboard_Order(t *testing.T) {
 	p := inUse(t, "Gwen")
 	p.look("light", 1440)
 	want := evaluate[[]string](p, `[...document.querySelectorAll("a, button, input:not([type=hidden]), [tabindex='0']")].map((e, i) => e.dataset.order = String(i))`)

@@ -12,7 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-func TestSignedInThroughKillsOfBothReplicas(t *testing.T) {
+func TestKill_BothReplicas(t *testing.T) {
 	p := newProfile(t)
 	p.signIn("Ann")
 	p.click("button[value=Bread]")
@@ -53,7 +53,7 @@ func TestCosts_NotFoundIsNoFailure(t *testing.T) {
 	}
 }
 
-func TestOneReplicaKilledTheOtherAnswers(t *testing.T) {
+func TestKill_OneReplica(t *testing.T) {
 	p := newProfile(t)
 	p.signIn("Abe")
 	p.click("[data-replica=A] button")
@@ -63,7 +63,7 @@ func TestOneReplicaKilledTheOtherAnswers(t *testing.T) {
 	p.do(chromedp.WaitNotPresent(chromedp.CSS("[data-replica].down"))) // the page has updated itself
 }
 
-func TestDatabaseAwayIsSaidAndSignsNobodyOut(t *testing.T) {
+func TestOutage_KeepsSignIn(t *testing.T) {
 	p := newProfile(t)
 	p.signIn("Bob")
 	p.click("#add-one")
@@ -80,7 +80,7 @@ func TestDatabaseAwayIsSaidAndSignsNobodyOut(t *testing.T) {
 	p.shows("Signed in as Bob")
 }
 
-func TestOneProfileEndsTheOther(t *testing.T) {
+func TestDevices_EndOthers(t *testing.T) {
 	laptop, phone := newProfile(t), newProfile(t)
 	laptop.signIn("Cleo")
 	phone.signIn("Cleo")
@@ -113,7 +113,7 @@ func (p *profile) cookies() []*network.Cookie {
 	return all.Cookies
 }
 
-func TestCookieAsTheBrowserStoredItAndSignOut(t *testing.T) {
+func TestCookie_SignInAndSignOut(t *testing.T) {
 	p := newProfile(t)
 	p.open()
 	if all := p.cookies(); len(all) != 0 {
@@ -146,7 +146,7 @@ func TestCookieAsTheBrowserStoredItAndSignOut(t *testing.T) {
 	}
 }
 
-func TestWorksWithoutScript(t *testing.T) {
+func TestPage_WithoutScript(t *testing.T) {
 	p := newProfile(t)
 	if _, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
 		t.Fatal(err)

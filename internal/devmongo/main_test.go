@@ -146,7 +146,7 @@ func requireGone(t *testing.T, s served, temp string) {
 	require.Error(t, err, "still listening")
 }
 
-func TestServesUntilItsInputIsClosed(t *testing.T) {
+func TestRun_UntilInputCloses(t *testing.T) {
 	s := start(t, binary, "-engine", "ferretdb")
 	require.Contains(t, s.Engine, "FerretDB")
 	require.Contains(t, s.Engine, "(embedded, SQLite)")
@@ -168,13 +168,13 @@ func TestServesUntilItsInputIsClosed(t *testing.T) {
 	client.Disconnect(t.Context())
 }
 
-func TestGoRun(t *testing.T) {
+func TestRun_ByGoRun(t *testing.T) {
 	s := start(t, "go", "run", ".", "-engine", "ferretdb")
 	require.NoError(t, s.stdin.Close())
 	s.wait(t)
 }
 
-func TestSkippedEnginesAreReported(t *testing.T) {
+func TestRun_ReportsSkippedEngines(t *testing.T) {
 	if _, err := exec.LookPath("mongod"); err == nil {
 		t.Skip("PATH has a mongod, which is then not skipped")
 	}
@@ -187,7 +187,7 @@ func TestSkippedEnginesAreReported(t *testing.T) {
 	require.Contains(t, s.stderr.String(), "devmongo: skipped container: no Docker engine answers: ")
 }
 
-func TestSignals(t *testing.T) {
+func TestRun_Signals(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no signals to send")
 	}
@@ -201,7 +201,7 @@ func TestSignals(t *testing.T) {
 }
 
 // A killed test binary runs no clean-up. The command sees the end of its input, also through go run.
-func TestParentKilled(t *testing.T) {
+func TestRun_ParentKilled(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the temporary folder is not set by TMPDIR here")
 	}
@@ -249,7 +249,7 @@ func (s *started) skipToLine(t *testing.T) {
 	}
 }
 
-func TestFaults(t *testing.T) {
+func TestRun_Errors(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
@@ -286,7 +286,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func TestInputClosedFromTheStart(t *testing.T) {
+func TestRun_InputClosedFromStart(t *testing.T) {
 	cmd := exec.Command(binary, "-engine", "ferretdb")
 	cmd.Env = environment(t.TempDir())
 	out, err := cmd.CombinedOutput() // standard input is the null device
@@ -296,7 +296,7 @@ func TestInputClosedFromTheStart(t *testing.T) {
 	require.Contains(t, string(out), "keep the input open for as long as the server is needed")
 }
 
-func TestListenServesWhateverItsInputDoes(t *testing.T) {
+func TestListen_InputClosed(t *testing.T) {
 	s := start(t, binary, "-listen", "127.0.0.1:0")
 	require.NoError(t, s.stdin.Close())
 	client, err := mongo.Connect(options.Client().ApplyURI(s.URI))

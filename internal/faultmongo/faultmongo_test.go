@@ -157,7 +157,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-func TestLooksLikeAReplicaSet(t *testing.T) {
+func TestProxy_ReplicaSet(t *testing.T) {
 	s := newSet(t)
 	var hello struct {
 		SetName  string `bson:"setName"`
@@ -190,7 +190,7 @@ func TestLooksLikeAReplicaSet(t *testing.T) {
 	require.Greater(t, hello.Election.Hex(), before.Hex())
 }
 
-func TestSecondaryRefuses(t *testing.T) {
+func TestSecondary_Refuses(t *testing.T) {
 	s := newSet(t)
 	direct, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + hosts(t, s)[1] + "/?directConnection=true"))
 	require.NoError(t, err)
@@ -226,7 +226,7 @@ func requireCode(t *testing.T, err error, code int32, labels ...string) {
 
 // A command in progress at the step-down has been applied although its reply is
 // an error. The second attempt of the driver gets the first reply.
-func TestElectionInterruptsAWrite(t *testing.T) {
+func TestElect_InterruptsWrite(t *testing.T) {
 	for _, code := range []int32{
 		faultmongo.NotWritablePrimary, faultmongo.InterruptedDueToReplStateChange,
 		faultmongo.PrimarySteppedDown, faultmongo.ShutdownInProgress, 0,
@@ -244,7 +244,7 @@ func TestElectionInterruptsAWrite(t *testing.T) {
 	}
 }
 
-func TestElectionIsSeen(t *testing.T) {
+func TestElect_SeenByMonitor(t *testing.T) {
 	s := newSet(t)
 	first := <-s.primary
 	require.NoError(t, s.Elect(ctx(t), faultmongo.Election{Code: faultmongo.InterruptedDueToReplStateChange}))
@@ -257,7 +257,7 @@ func TestElectionIsSeen(t *testing.T) {
 	require.Equal(t, 1, s.count(t))
 }
 
-func TestGapHasNoPrimary(t *testing.T) {
+func TestElect_GapWithoutPrimary(t *testing.T) {
 	s := newSet(t)
 	elected := make(chan error, 1)
 	stop, cancel := context.WithCancel(context.Background())
@@ -275,7 +275,7 @@ func TestGapHasNoPrimary(t *testing.T) {
 	require.Equal(t, 1, s.count(t))
 }
 
-func TestFaults(t *testing.T) {
+func TestInject_Kinds(t *testing.T) {
 	once := func(f faultmongo.Fault) faultmongo.Fault { f.Writes, f.Times = true, 1; return f }
 	cases := []struct {
 		name    string
@@ -309,7 +309,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func TestWriteConcernTimeout(t *testing.T) {
+func TestInject_WriteConcernTimeout(t *testing.T) {
 	s := newSet(t)
 	s.Inject(faultmongo.Fault{Kind: faultmongo.Unconfirmed, Code: faultmongo.WriteConcernTimeout, Writes: true, Times: 1})
 	err := s.add(ctx(t))
@@ -319,7 +319,7 @@ func TestWriteConcernTimeout(t *testing.T) {
 	require.Equal(t, 1, s.count(t))
 }
 
-func TestSilence(t *testing.T) {
+func TestInject_Silence(t *testing.T) {
 	for kind, applied := range map[faultmongo.Kind]int{faultmongo.BlackHole: 0, faultmongo.DropReply: 1} {
 		t.Run(kind.String(), func(t *testing.T) {
 			s := newSet(t)
@@ -333,7 +333,7 @@ func TestSilence(t *testing.T) {
 
 // A command that waits in the proxy is not applied after its client has given
 // up.
-func TestGivenUpIsNotApplied(t *testing.T) {
+func TestProxy_AbandonedCommandNotApplied(t *testing.T) {
 	s := newSet(t)
 	s.Inject(faultmongo.Fault{Kind: faultmongo.Delay, For: 300 * time.Millisecond, Writes: true, Times: 1})
 	require.Error(t, s.add(within(t, 50*time.Millisecond)))
@@ -341,7 +341,7 @@ func TestGivenUpIsNotApplied(t *testing.T) {
 	require.Equal(t, 0, s.count(t))
 }
 
-func TestCutConcernsOneView(t *testing.T) {
+func TestCut_OneView(t *testing.T) {
 	s := newSet(t, "app", "other")
 	other := s.client(t, "other", options.Client())
 	require.NoError(t, other.Database().Client().Ping(ctx(t), nil))
@@ -365,7 +365,7 @@ func TestRefuse(t *testing.T) {
 
 // The seed decides which share of the commands a fault applies to, and the next
 // primary.
-func TestSeedRepeats(t *testing.T) {
+func TestSeed_Repeats(t *testing.T) {
 	run := func() (history string) {
 		s := newSet(t)
 		f := s.Inject(faultmongo.Fault{Kind: faultmongo.Answer, Code: faultmongo.WriteConcernTimeout, Writes: true, Share: 0.5})
@@ -382,7 +382,7 @@ func TestSeedRepeats(t *testing.T) {
 	require.Equal(t, run(), run())
 }
 
-func TestNoServerIsSaid(t *testing.T) {
+func TestStart_NoServer(t *testing.T) {
 	_, err := faultmongo.Start(faultmongo.Config{Backend: "127.0.0.1:1"})
 	require.ErrorContains(t, err, "does not answer")
 	require.False(t, errors.Is(err, context.Canceled))

@@ -71,7 +71,7 @@ func names(entries []os.DirEntry) (names []string) {
 	return names
 }
 
-func TestTwoServersShareNothing(t *testing.T) {
+func TestFerretDB_TwoServers(t *testing.T) {
 	a, b := startFerretDB(t), startFerretDB(t)
 	require.NotEqual(t, a.URI, b.URI)
 	_, err := connect(t, a.URI).Database("d").Collection("c").InsertOne(t.Context(), bson.D{{Key: "_id", Value: 1}})
@@ -99,14 +99,14 @@ func TestListen(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-func TestOptionsThatDoNotFit(t *testing.T) {
+func TestStart_InvalidOptions(t *testing.T) {
 	_, err := devserver.Start(t.Context(), devserver.WithEngine("postgres"))
 	require.EqualError(t, err, `devmongo: no engine "postgres": give one of uri, mongod, container, ferretdb`)
 	_, err = devserver.Start(t.Context(), devserver.WithEngine("mongod"), devserver.WithListen("127.0.0.1:0"))
 	require.ErrorContains(t, err, "devmongo: an address to listen on is for the engine ferretdb, not for mongod")
 }
 
-func TestAnEngineAskedForIsNotReplaced(t *testing.T) {
+func TestStart_RequestedEngineMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := devserver.Start(t.Context(), devserver.WithEngine(devserver.EngineMongod))
 	require.EqualError(t, err, "devmongo: MONGOD is not set and PATH has no mongod")

@@ -34,7 +34,7 @@ func TestMongod(t *testing.T) {
 	}
 }
 
-func TestMongodThatEndsAtOnce(t *testing.T) {
+func TestMongod_EndsAtOnce(t *testing.T) {
 	dir := useFake(t, "broken")
 	_, err := devserver.Start(t.Context())
 	require.ErrorContains(t, err, "devmongo: mongod: ")
@@ -42,7 +42,7 @@ func TestMongodThatEndsAtOnce(t *testing.T) {
 	requireEmpty(t, dir)
 }
 
-func TestMongodFromPath(t *testing.T) {
+func TestMongod_FromPath(t *testing.T) {
 	dir := useFake(t, "willing")
 	bin := t.TempDir()
 	require.NoError(t, os.Symlink(os.Getenv("MONGOD"), filepath.Join(bin, "mongod")))
@@ -54,7 +54,7 @@ func TestMongodFromPath(t *testing.T) {
 	requireEmpty(t, dir)
 }
 
-func TestMongodThatIsNotThere(t *testing.T) {
+func TestMongod_Missing(t *testing.T) {
 	t.Setenv("MONGOD", filepath.Join(t.TempDir(), "mongod"))
 	_, err := devserver.Start(t.Context())
 	require.ErrorContains(t, err, "devmongo: MONGOD: ")

@@ -52,7 +52,7 @@ func compareAndSwap(t *testing.T, c *mongo.Collection, round int) int64 {
 
 // The proxy exists because of this fault. If a later FerretDB does not have it, this test fails and the proxy can be
 // removed.
-func TestFerretDBAloneLetsTwoCompareAndSwapsWin(t *testing.T) {
+func TestFerretDB_TwoCompareAndSwapsSucceed(t *testing.T) {
 	addr, stop, err := devserver.EmbedFerretDB()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, stop()) })
@@ -66,7 +66,7 @@ func TestFerretDBAloneLetsTwoCompareAndSwapsWin(t *testing.T) {
 	t.Fatal("no compare-and-swap with two winners in 2000 rounds: is the proxy still needed?")
 }
 
-func TestOneCompareAndSwapWinsThroughTheProxy(t *testing.T) {
+func TestProxy_OneCompareAndSwapSucceeds(t *testing.T) {
 	s := startFerretDB(t)
 	c := connect(t, s.URI).Database("proxy").Collection("cas")
 	for round := range 200 {
@@ -75,7 +75,7 @@ func TestOneCompareAndSwapWinsThroughTheProxy(t *testing.T) {
 }
 
 // All requests use one connection. A reply to a write without a reply would be read as the reply to the next command.
-func TestUnacknowledgedWrites(t *testing.T) {
+func TestProxy_UnacknowledgedWrites(t *testing.T) {
 	s := startFerretDB(t)
 	client, err := mongo.Connect(options.Client().ApplyURI(s.URI).SetMaxPoolSize(1))
 	require.NoError(t, err)
@@ -194,7 +194,7 @@ func (b *backend) idle(t *testing.T, addr string) {
 	receive(t, probe)
 }
 
-func TestWritesTakeTurns(t *testing.T) {
+func TestProxy_WritesTakeTurns(t *testing.T) {
 	b, addr, _ := proxied(t)
 	for _, name := range []string{
 		"insert", "update", "delete", "findAndModify", "create", "drop", "createIndexes",
@@ -212,7 +212,7 @@ func TestWritesTakeTurns(t *testing.T) {
 	}
 }
 
-func TestReadsPassBesideAWrite(t *testing.T) {
+func TestProxy_ReadsDuringWrite(t *testing.T) {
 	b, addr, _ := proxied(t)
 	writer := dial(t, addr)
 	send(t, writer, 0, "update")
@@ -227,7 +227,7 @@ func TestReadsPassBesideAWrite(t *testing.T) {
 	receive(t, writer)
 }
 
-func TestAClientThatDiesKeepsNobodyWaiting(t *testing.T) {
+func TestProxy_ClientEndsDuringWrite(t *testing.T) {
 	whole := op(t, 0, bson.D{{Key: "update", Value: "c"}})
 	for name, die := range map[string]func(*testing.T, *backend, net.Conn){
 		"in the middle of its message": func(t *testing.T, _ *backend, c net.Conn) {
@@ -259,7 +259,7 @@ func TestAClientThatDiesKeepsNobodyWaiting(t *testing.T) {
 	}
 }
 
-func TestAWriteWhoseClientGaveUpIsDropped(t *testing.T) {
+func TestProxy_AbandonedWriteDropped(t *testing.T) {
 	b, addr, _ := proxied(t)
 	first, waiting := dial(t, addr), dial(t, addr)
 	send(t, first, 0, "update")
@@ -273,7 +273,7 @@ func TestAWriteWhoseClientGaveUpIsDropped(t *testing.T) {
 	b.idle(t, addr)
 }
 
-func TestAnUnacknowledgedWriteTakesItsTurnAndHasNoReply(t *testing.T) {
+func TestProxy_UnacknowledgedWriteTakesTurn(t *testing.T) {
 	b, addr, _ := proxied(t)
 	first, quiet := dial(t, addr), dial(t, addr)
 	send(t, first, 0, "update")
@@ -293,7 +293,7 @@ func TestAnUnacknowledgedWriteTakesItsTurnAndHasNoReply(t *testing.T) {
 	require.Empty(t, rest, "one reply, the ping's")
 }
 
-func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
+func TestProxy_UnknownMessageRefused(t *testing.T) {
 	_, addr, log := proxied(t)
 	conn := dial(t, addr)
 	_, err := conn.Write(message(2012, make([]byte, 30)))
@@ -303,7 +303,7 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 	require.Contains(t, log.String(), "devmongo: closed a client's connection: a compressed message")
 }
 
-func TestADriverThatAsksForCompressionGetsNone(t *testing.T) {
+func TestProxy_Compression(t *testing.T) {
 	s := startFerretDB(t)
 	client, err := mongo.Connect(options.Client().ApplyURI(s.URI).SetCompressors([]string{"zstd", "zlib", "snappy"}))
 	require.NoError(t, err)
@@ -317,7 +317,7 @@ func TestADriverThatAsksForCompressionGetsNone(t *testing.T) {
 	require.Equal(t, big, got.S)
 }
 
-func TestCloseEndsEveryConnection(t *testing.T) {
+func TestProxy_Close(t *testing.T) {
 	b := newBackend(t)
 	addr, stop, err := devserver.StartProxy(b.ln.Addr().String(), t.Logf)
 	require.NoError(t, err)

@@ -16,7 +16,7 @@ import (
 
 const password = "hunter2"
 
-func TestMalformedURI(t *testing.T) {
+func TestURI_Malformed(t *testing.T) {
 	const malformed, inUser = "MONGO_URI is malformed: ", "is malformed in its user name, password or authentication"
 	for uri, want := range map[string]string{
 		"":                              "MONGO_URI is set but empty: give a connection string such as mongodb://",
@@ -46,7 +46,7 @@ func TestMalformedURI(t *testing.T) {
 	}
 }
 
-func TestNobodyListensAtURI(t *testing.T) {
+func TestURI_NoServer(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := ln.Addr().String()
@@ -61,7 +61,7 @@ func TestNobodyListensAtURI(t *testing.T) {
 	require.NotContains(t, err.Error(), password)
 }
 
-func TestURIOfAServerIsTakenAsItIs(t *testing.T) {
+func TestURI_Unchanged(t *testing.T) {
 	given := startFerretDB(t)
 	uri := given.URI + "?appName=a%20b&retryWrites=false"
 	t.Setenv("MONGO_URI", uri)
@@ -137,7 +137,7 @@ func answer(conn net.Conn, handshake, yes, no []byte) {
 	}
 }
 
-func TestWrongPassword(t *testing.T) {
+func TestURI_WrongPassword(t *testing.T) {
 	addr := refusing(t, 18, "AuthenticationFailed")
 	t.Setenv("MONGO_URI", "mongodb://u:"+password+"@"+addr+"/")
 	_, err := devserver.Start(t.Context())
@@ -145,7 +145,7 @@ func TestWrongPassword(t *testing.T) {
 	require.NotContains(t, err.Error(), password, "not even when the server repeats it")
 }
 
-func TestPasswordMissing(t *testing.T) {
+func TestURI_MissingPassword(t *testing.T) {
 	t.Setenv("MONGO_URI", "mongodb://"+refusing(t, 13, "Unauthorized")+"/")
 	_, err := devserver.Start(t.Context())
 	require.ErrorContains(t, err, "devmongo: the server asks for a user name and a password: put them in MONGO_URI")

@@ -41,7 +41,7 @@ func TestReadFrame(t *testing.T) {
 	}
 }
 
-func TestReadFrameTakesNoMemoryOnCredit(t *testing.T) {
+func TestReadFrame_Memory(t *testing.T) {
 	claim := append(binary.LittleEndian.AppendUint32(nil, devserver.MaxFrame), make([]byte, 12)...)
 	n := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
