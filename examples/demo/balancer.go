@@ -86,8 +86,8 @@ func showUnreachable(w http.ResponseWriter, r *http.Request, err error) {
 		return // the client is gone
 	case !errors.Is(err, errNoReplica):
 		p.Status = http.StatusBadGateway
-		p.Title = "The replica died while it worked on this"
-		p.Text = "Whether it had done what you asked is not known, so the balancer did not ask the other one to do it again. " +
+		p.Title = "The replica ended during this request"
+		p.Text = "It is not known whether the replica carried it out, so the balancer did not send it to the other one. " +
 			"Your session is in MongoDB: you stay signed in."
 	}
 	w.Header().Set("Retry-After", "1")

@@ -38,8 +38,8 @@ func run() error {
 		return runReplica(withParent())
 	}
 	addr := flag.String("addr", "", "serve at this `host:port`, by default localhost:8080 or the next free port;\n"+
-		"whoever reaches it can kill the replicas: that is what the demo is for")
-	check := flag.Bool("check", false, "play the story, print a line for each promise and exit 1 if one is broken")
+		"anyone who can reach the address can kill the replicas")
+	check := flag.Bool("check", false, "test each promise, print a line for it and exit with 1 if one is broken")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q; -h lists the flags", flag.Arg(0))
@@ -76,7 +76,7 @@ func serve(ctx context.Context, addr string, check bool) (err error) {
 	if check {
 		return runCheck(ctx, url, s)
 	}
-	fmt.Printf("\n  Two replicas and a balancer, on %s.\n  Open %s\n\n  Ctrl-C stops it all.\n\n", s.server.Engine, url)
+	fmt.Printf("\n  Two replicas and a balancer, on %s.\n  Open %s\n\n  Ctrl-C stops everything.\n\n", s.server.Engine, url)
 	<-ctx.Done()
 	return nil
 }

@@ -175,10 +175,10 @@ func showError(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, session.ErrSuperseded):
 		w.Header().Set("Retry-After", "1")
 		p.Title = "Your session has just been renewed"
-		p.Text = "Another request of yours got a new token while this one was on its way. Nothing was changed by this one: please do it again."
+		p.Text = "Another of your requests renewed the token during this one. This request changed nothing. Please repeat it."
 	case p.Status == http.StatusConflict:
 		p.Title = "Your session has ended"
-		p.Text = "It was signed out, here or on another device, while this request was on its way. Nothing was changed."
+		p.Text = "It was signed out during this request, here or on another device. Nothing was changed."
 	case p.Status == http.StatusForbidden:
 		p.Title = "This came from another site"
 		p.Text = "A request from another site cannot start a session. Nothing was changed."
@@ -187,12 +187,12 @@ func showError(w http.ResponseWriter, r *http.Request, err error) {
 		p.Title = "The database does not answer"
 		p.Text = "Nothing is lost: your session is safe in the database, and you stay signed in."
 		if r.Method == http.MethodPost {
-			p.Text += " What you just asked for was not confirmed, so look whether it is there before you do it again."
+			p.Text += " Your change was not confirmed, so check whether it was made before you repeat it."
 		}
 		p.Wait = true
 	default:
 		p.Title = "Something went wrong"
-		p.Text = "The fault is in the app and is in its log."
+		p.Text = "The app has logged the error."
 	}
 	p.show(w)
 }

@@ -126,7 +126,7 @@ func (c *checker) oldCookiesAreDead(ctx context.Context) (string, error) {
 		old := v.token()
 		if old != "" {
 			if who, _, err := c.replay(old).me(ctx); err != nil || who.Cart["Tea"] != 1 {
-				return "", fmt.Errorf("the cookie before %s does not even work then: %v %v", step.name, who, err)
+				return "", fmt.Errorf("the cookie before %s does not work before it: %v %v", step.name, who, err)
 			}
 		}
 		if _, err := v.want(http.StatusSeeOther)(v.post(ctx, step.path, step.form...)); err != nil {

@@ -122,7 +122,7 @@ func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 	name := strings.Join(strings.Fields(r.PostFormValue("user")), " ")
 	if name == "" || len(name) > 40 || !utf8.ValidString(name) {
 		problem{
-			Status: http.StatusUnprocessableEntity, Title: "That name will not do",
+			Status: http.StatusUnprocessableEntity, Title: "This name cannot be used",
 			Text: "Give a name of 1 to 40 letters.",
 		}.show(w)
 		return

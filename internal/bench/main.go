@@ -100,9 +100,9 @@ func main() {
 		names = append(names, t.name)
 	}
 	only := flag.String("table", strings.Join(names, ","), "the `tables` to print, separated by commas")
-	flag.BoolVar(&c.short, "short", false, "prove in two minutes that everything runs; the figures say nothing")
-	flag.IntVar(&c.n, "rounds", 0, "how often to measure each figure, of which the median is taken")
-	flag.IntVar(&c.largest, "largest", 1_000_000, "the largest collection of table scale; beyond a million the server gets 12 GB of cache, and an hour goes by for ten million")
+	flag.BoolVar(&c.short, "short", false, "test in two minutes that everything runs; the figures have no meaning")
+	flag.IntVar(&c.n, "rounds", 0, "number of measurements of each figure; the median is printed")
+	flag.IntVar(&c.largest, "largest", 1_000_000, "the largest collection of table scale; beyond a million the server gets 12 GB of cache, and ten million take an hour")
 	flag.Parse()
 	var chosen []table
 	for _, name := range strings.Split(*only, ",") {

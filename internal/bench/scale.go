@@ -105,7 +105,7 @@ func (p *population) fill(ctx context.Context, n int, id func() session.ID) (too
 		}
 		took = append(took, float64(time.Since(start)))
 		if len(took)%500 == 0 { // progress, as this may take an hour
-			fmt.Fprintf(os.Stderr, "%s: %d of %d sessions are there\n", time.Now().Format(time.TimeOnly), len(took)*1000, n)
+			fmt.Fprintf(os.Stderr, "%s: %d of %d sessions added\n", time.Now().Format(time.TimeOnly), len(took)*1000, n)
 		}
 	}
 	return took, nil
@@ -387,7 +387,7 @@ func expiry(ctx context.Context, out io.Writer, c *config, uri string) error {
 			break
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d sessions that have expired are still there", left-int64(n))
+			return fmt.Errorf("%d expired sessions have not been removed", left-int64(n))
 		}
 	}
 	took := time.Since(due)

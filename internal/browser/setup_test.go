@@ -84,7 +84,7 @@ func findChromium() (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("there is no browser (looked for %s): install chromium, or set CHROMIUM to its path", strings.Join(names, ", "))
+	return "", fmt.Errorf("found no browser (tried %s): install chromium, or set CHROMIUM to its path", strings.Join(names, ", "))
 }
 
 // profile is a browser with its own data folder and one page.

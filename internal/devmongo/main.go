@@ -24,7 +24,7 @@ import (
 )
 
 func main() {
-	engine := flag.String("engine", "", "use this engine and no other: uri, mongod, container or ferretdb")
+	engine := flag.String("engine", "", "use only this engine: uri, mongod, container or ferretdb")
 	listen := flag.String("listen", "", "serve embedded FerretDB, which asks for no password, at this `host:port`;\n"+
 		"runs until it is interrupted, whatever its standard input does")
 	flag.Parse()

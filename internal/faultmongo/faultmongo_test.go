@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	if err := backend.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "faultmongo: the server did not end well:", err)
+		fmt.Fprintln(os.Stderr, "faultmongo: the server did not end cleanly:", err)
 		code = 1
 	}
 	if left := leaked(); left != "" && code == 0 {

@@ -78,7 +78,7 @@ func Stop() error {
 func Main(m *testing.M) int {
 	code := m.Run()
 	if err := Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "testserver: the server did not end well:", err)
+		fmt.Fprintln(os.Stderr, "testserver: the server did not end cleanly:", err)
 		code = 1
 	}
 	if left := leaked(); left != "" && code == 0 {

@@ -80,7 +80,7 @@ func TestFerretDB_TwoServers(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n)
 	require.NoError(t, a.Close())
-	require.NoError(t, connect(t, b.URI).Ping(t.Context(), nil), "the other lives on")
+	require.NoError(t, connect(t, b.URI).Ping(t.Context(), nil), "the other server still runs")
 }
 
 func TestListen(t *testing.T) {

@@ -26,7 +26,7 @@ func TestMongod(t *testing.T) {
 			dir := useFake(t, how)
 			s, err := devserver.Start(t.Context())
 			require.NoError(t, err)
-			require.Contains(t, s.Engine, "FerretDB", "it says what answered")
+			require.Contains(t, s.Engine, "FerretDB", "the name is that of the server")
 			require.NoError(t, connect(t, s.URI).Ping(t.Context(), nil))
 			require.NoError(t, s.Close())
 			requireEmpty(t, dir)

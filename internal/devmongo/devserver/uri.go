@@ -81,7 +81,7 @@ func parseURI(uri string) (*options.ClientOptions, error) {
 	bare := secrets.ReplaceAllString(userinfo.ReplaceAllString(uri, "$1"), "")
 	if !strings.Contains(bare, "[") && hostPort.MatchString(bare) {
 		// The string may be mongodb://user:password without the @host, so it is not quoted.
-		return nil, errors.New("is malformed: what follows a host's colon is not a port number")
+		return nil, errors.New("is malformed: the text after a host's colon is not a port number")
 	}
 	err := options.Client().ApplyURI(bare).Validate()
 	var dns *net.DNSError

@@ -24,8 +24,8 @@ func TestURI_Malformed(t *testing.T) {
 		"localhost:27017":               malformed + "it must begin with mongodb:// or mongodb+srv://",
 		"u:hunter2@localhost":           malformed + "it must begin with",
 		"mongodb://":                    malformed + "error parsing uri: must have at least 1 host",
-		"mongodb://u:hunter2":           malformed + "what follows a host's colon is not a port number",
-		"mongodb://h:1,u:hunter2/":      malformed + "what follows a host's colon is not a port number",
+		"mongodb://u:hunter2":           malformed + "the text after a host's colon is not a port number",
+		"mongodb://h:1,u:hunter2/":      malformed + "the text after a host's colon is not a port number",
 		"mongodb://u:hunter2@h:99999/":  malformed + "error parsing uri",
 		"mongodb://u:hunter2@[::1/":     malformed + "error parsing uri",
 		"mongodb://u:hun/ter2@h:1/":     inUser,
@@ -68,7 +68,7 @@ func TestURI_Unchanged(t *testing.T) {
 	s, err := devserver.Start(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, uri, s.URI)
-	require.Equal(t, "FerretDB unknown", s.Engine, "what buildInfo says, FerretDB being embedded")
+	require.Equal(t, "FerretDB unknown", s.Engine, "from buildInfo, as an embedded FerretDB does not know its version")
 	require.False(t, s.TTL)
 	require.NoError(t, s.Close())
 	require.NoError(t, connect(t, uri).Ping(t.Context(), nil), "Close leaves it alone")
