@@ -1,4 +1,4 @@
--- Each request of wrk carries the next one of the sessions' cookies.
+-- Each request of wrk carries the cookie of the next session.
 local requests, n = {}, 0
 
 function init(args)

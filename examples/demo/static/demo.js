@@ -1,5 +1,5 @@
-// The page works without this. With it, what goes on around the app is shown as it happens: the replicas and the
-// database, and what each request cost. It asks the demo, not the app, so that looking costs no session anything.
+// The page works without this script. With it, the page shows the state of the replicas and the database and the cost
+// of each request as they change. The script asks the demo and not the app, so it causes no access to a session.
 "use strict";
 
 document.documentElement.classList.add("script");
@@ -12,7 +12,7 @@ async function readState() {
   return response.json();
 }
 
-// keepAsking calls f with the state, once a second while the page is looked at, until f returns true.
+// keepAsking calls f with the state, once a second while the page is visible, until f returns true.
 async function keepAsking(f, failed) {
   for (;;) {
     if (document.visibilityState === "visible") {
@@ -83,7 +83,7 @@ function chip(text, kind) {
 }
 
 if (document.body.hasAttribute("data-wait")) {
-  // Up for a moment, so that a replica which is just starting has its connections.
+  // The page goes on when the database and both replicas are up.
   keepAsking(
     (state) => {
       const ready = state.awayFor === 0 && state.replicas.every((replica) => replica.up);
@@ -94,7 +94,7 @@ if (document.body.hasAttribute("data-wait")) {
   );
 } else if (announcement) {
   for (const item of document.querySelectorAll(".down")) item.dataset.was = "down";
-  // A reload is not to repeat the notice.
+  // A reload must not repeat the notice.
   if (location.search) history.replaceState(null, "", location.pathname + location.hash);
   keepAsking(
     (state) => {

@@ -1,4 +1,4 @@
-// The same pages as app.go's, by express-session and connect-mongo.
+// The pages of app.go, with express-session and connect-mongo.
 import { randomUUID } from 'node:crypto';
 import MongoStore from 'connect-mongo';
 import express from 'express';
