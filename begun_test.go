@@ -104,7 +104,7 @@ func testBeginsLater(t *testing.T, http2 bool, around middleware, again bool, ca
 }
 
 // Headers without a cookie are written again too.
-func TestResponse_PrivateAfterARefusedFlush(t *testing.T) {
+func TestResponse_PrivateAfterRefusedFlush(t *testing.T) {
 	srv, v := start(t, timeout(newManager(t, memstore.New()).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		session.FromContext(r.Context()).User()
 		_ = flush(w)
@@ -119,7 +119,7 @@ func TestResponse_PrivateAfterARefusedFlush(t *testing.T) {
 
 // A call that did not begin the response leaves no cookie for the hints that
 // follow.
-func TestResponse_HintsAfterARefusedFlush(t *testing.T) {
+func TestResponse_HintsAfterRefusedFlush(t *testing.T) {
 	noFlush := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(struct{ http.ResponseWriter }{w}, r) })
 	}

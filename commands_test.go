@@ -46,7 +46,7 @@ func (c *commands) take() string {
 	return sent
 }
 
-func TestCommandsPerRequest(t *testing.T) {
+func TestCommands_PerRequest(t *testing.T) {
 	coll, count := counted(t)
 	now := newClock()
 	m := newManager(t, openMongo(t, coll, alone))

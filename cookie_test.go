@@ -28,7 +28,7 @@ func userOf(t *testing.T, a *app, cookies string) (user string) {
 	return user
 }
 
-func TestCookieAttributes(t *testing.T) {
+func TestCookie_Attributes(t *testing.T) {
 	for name, c := range map[string]struct {
 		opts []session.Option
 		want string
@@ -75,13 +75,13 @@ func cleared(line string) string {
 	return strings.Join(out, "; ")
 }
 
-func TestRememberMeKeepsItsCookie(t *testing.T) {
+func TestSetTimeouts_PersistentCookie(t *testing.T) {
 	a := newApp(t, newManager(t, memstore.New(), session.WithBrowserSession()))
 	res := request(newVisitor(t), a, func(s *session.Session) { s.SignIn("ann"); s.SetTimeouts(time.Hour, 48*time.Hour) })
 	require.Equal(t, 48*60*60, res.setCookie(host).MaxAge)
 }
 
-func TestOneSetCookieWhateverARequestDoes(t *testing.T) {
+func TestCookie_OneSetCookie(t *testing.T) {
 	now := newClock()
 	m := newManager(t, memstore.New())
 	m.SetClock(now.Now)
@@ -194,7 +194,7 @@ func TestCacheHeaders_ForCertainCaches(t *testing.T) {
 }
 
 // An error page must not be stored either, whatever the middleware around says.
-func TestCacheHeaders_OfAnErrorPage(t *testing.T) {
+func TestCacheHeaders_ErrorPage(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	a, v := newApp(t, newManager(t, store), func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -209,7 +209,7 @@ func TestCacheHeaders_OfAnErrorPage(t *testing.T) {
 	require.Empty(t, res.Header.Get("CDN-Cache-Control"))
 }
 
-func TestHostileCookies(t *testing.T) {
+func TestCookie_Hostile(t *testing.T) {
 	coll, count := counted(t)
 	a, v := newApp(t, newManager(t, openMongo(t, coll, alone))), newVisitor(t)
 	good := v.login(a, "ann").setCookie(host).Value
@@ -249,7 +249,7 @@ func TestHostileCookies(t *testing.T) {
 	require.Empty(t, res.Header["Set-Cookie"], "a cookie whose session is not found is not cleared")
 }
 
-func TestManyCookiesOfOneName(t *testing.T) {
+func TestCookie_SeveralOfOneName(t *testing.T) {
 	coll, count := counted(t)
 	now := newClock()
 	m := newManager(t, openMongo(t, coll, alone))
@@ -293,7 +293,7 @@ func TestManyCookiesOfOneName(t *testing.T) {
 	require.Equal(t, "", userOf(t, a, strings.Repeat(host+"=junk; ", 50)+pair(func(s *session.Session) { s.SignIn("y") })))
 }
 
-func TestSupersededToken(t *testing.T) {
+func TestToken_Superseded(t *testing.T) {
 	for name, supersede := range map[string]func(s *session.Session){
 		"sign-in":     func(s *session.Session) { s.SignIn("ann") },
 		"renewal":     (*session.Session).Renew,
@@ -353,7 +353,7 @@ func TestSupersededToken(t *testing.T) {
 	}
 }
 
-func TestTwoClicksOnLogIn(t *testing.T) {
+func TestSignIn_DoubleClick(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
 		request(v, a, func(s *session.Session) { color.Set(s, "red") })
@@ -388,7 +388,7 @@ func TestTwoClicksOnLogIn(t *testing.T) {
 	})
 }
 
-func TestRenewalsOfDifferentKindsDoNotJoin(t *testing.T) {
+func TestRenew_BesideSignIn(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
 		request(v, a, func(s *session.Session) { color.Set(s, "red") })
@@ -402,7 +402,7 @@ func TestRenewalsOfDifferentKindsDoNotJoin(t *testing.T) {
 	})
 }
 
-func TestRotationOfSecrets(t *testing.T) {
+func TestSecrets_Rotation(t *testing.T) {
 	const next = "the next secret, of 32 bytes or more"
 	store := memstore.New()
 	deploy := func(key string, accepted ...string) *app {
@@ -425,7 +425,7 @@ func TestRotationOfSecrets(t *testing.T) {
 	require.Equal(t, "", userOf(t, deploy(next), cookie))
 }
 
-func TestCrossSiteRequests(t *testing.T) {
+func TestCrossSite_Requests(t *testing.T) {
 	top := []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}
 	sub := []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"}
 	frame := []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}
@@ -471,7 +471,7 @@ func TestCrossSiteRequests(t *testing.T) {
 	}
 }
 
-func TestClientInfoIsBounded(t *testing.T) {
+func TestWithClientInfo_MaxLength(t *testing.T) {
 	m := newManager(t, memstore.New(), session.WithClientInfo())
 	a, v := newApp(t, m), newVisitor(t)
 	v.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignIn("ann") },
@@ -480,7 +480,7 @@ func TestClientInfoIsBounded(t *testing.T) {
 	require.Equal(t, strings.Repeat("é", 127), infos[0].UserAgent, "valid, and at most 256 bytes")
 }
 
-func TestARecordWithoutAVerifierAdmitsNobody(t *testing.T) {
+func TestAdmit_RecordWithoutVerifier(t *testing.T) {
 	store := memstore.New()
 	a := newApp(t, newManager(t, store))
 	now := time.Now()

@@ -120,7 +120,7 @@ func TestCookiePath_NoRequestURI(t *testing.T) {
 	require.Equal(t, 403, status("/cart"))
 }
 
-func TestNewRefuses_CookiePath(t *testing.T) {
+func TestNew_CookiePath(t *testing.T) {
 	long := "/" + strings.Repeat("a", 1023)
 	_, err := session.New(memstore.New(), secret, session.WithCookiePath(long))
 	require.NoError(t, err)
@@ -136,7 +136,7 @@ func TestNewRefuses_CookiePath(t *testing.T) {
 	}
 }
 
-func TestNewRefuses_CookiePrefixes(t *testing.T) {
+func TestNew_CookiePrefixes(t *testing.T) {
 	for name, ok := range map[string][4]bool{ // by default, over HTTP, with a path, with a domain
 		"s":             {true, true, true, true},
 		"__Secure-s":    {true, false, true, true},

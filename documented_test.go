@@ -82,7 +82,7 @@ func TestFirstSignIns_Overlapping(t *testing.T) {
 }
 
 // A sign-in or payment provider on another site posts its result by a form.
-func TestPostFromAnotherSite(t *testing.T) {
+func TestCrossSite_FormPost(t *testing.T) {
 	post := func(t *testing.T, a *app, do handler) answer {
 		res := bare(t).send("POST", a.URL, "X-Do", a.add(do), "Origin", "https://provider.example",
 			"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document")
@@ -168,7 +168,7 @@ func TestSet_EqualValue(t *testing.T) {
 	require.Equal(t, 2, writes)
 }
 
-func TestHandlersErrorStatus_SavesTheSession(t *testing.T) {
+func TestSave_HandlerErrorStatus(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
 		res := v.do(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {

@@ -45,7 +45,7 @@ func during(v *visitor, a *app, other, do func(s *session.Session)) answer {
 	})
 }
 
-func TestFault01LostUpdate(t *testing.T) {
+func TestFault01_LostUpdate(t *testing.T) {
 	a, v, _ := shop(t)
 	request(v, a, func(s *session.Session) { visits.Set(s, 1) })
 	during(v, a, func(s *session.Session) { color.Set(s, "red") }, func(s *session.Session) { shape.Set(s, "round") })
@@ -54,7 +54,7 @@ func TestFault01LostUpdate(t *testing.T) {
 	})
 }
 
-func TestFault02LogoutUndone(t *testing.T) {
+func TestFault02_SignOutUndone(t *testing.T) {
 	for name, slow := range map[string]func(s *session.Session){
 		"save":   func(s *session.Session) { color.Set(s, "red") },
 		"renew":  (*session.Session).Renew,
@@ -76,7 +76,7 @@ func TestFault02LogoutUndone(t *testing.T) {
 
 // A sign-in whose session has ended meanwhile begins another one, without the
 // data and the token of the one that ended.
-func TestFault02SignInBeginsAnotherSession(t *testing.T) {
+func TestFault02_SignInAfterSignOut(t *testing.T) {
 	a, v, store := shop(t)
 	v.login(a, "ann")
 	request(v, a, func(s *session.Session) { color.Set(s, "red") })
@@ -88,7 +88,7 @@ func TestFault02SignInBeginsAnotherSession(t *testing.T) {
 	require.Equal(t, 1, documents(t, store))
 }
 
-func TestFault03AWriteOnEveryRequest(t *testing.T) {
+func TestFault03_WriteOnEveryRequest(t *testing.T) {
 	coll, count := counted(t)
 	a, v := newApp(t, newManager(t, openMongo(t, coll, alone))), newVisitor(t)
 	v.login(a, "ann")
@@ -99,7 +99,7 @@ func TestFault03AWriteOnEveryRequest(t *testing.T) {
 	require.Equal(t, strings.TrimSpace(strings.Repeat("find ", 10)), count.take())
 }
 
-func TestFault04RedirectBeforeTheSave(t *testing.T) {
+func TestFault04_RedirectBeforeSave(t *testing.T) {
 	a, v, store := shop(t)
 	res := v.do(a, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		s.SignIn("ann")
@@ -111,7 +111,7 @@ func TestFault04RedirectBeforeTheSave(t *testing.T) {
 	require.Equal(t, "ann", v.user(a))
 }
 
-func TestFault05SuccessAnsweredThenTheSaveFails(t *testing.T) {
+func TestFault05_SuccessBeforeFailedSave(t *testing.T) {
 	store := &faulty{Store: newMongo(t)}
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	store.fail("Insert", errDown)
@@ -126,7 +126,7 @@ func TestFault05SuccessAnsweredThenTheSaveFails(t *testing.T) {
 	require.Empty(t, res.Header["X-Secret"])
 }
 
-func TestFault06FlushOrHintsTakenForTheCommit(t *testing.T) {
+func TestFault06_FlushBeforeCommit(t *testing.T) {
 	a, v, _ := shop(t)
 	for name, first := range map[string]func(w http.ResponseWriter){
 		"flush": func(w http.ResponseWriter) { w.(http.Flusher).Flush() },
@@ -148,7 +148,7 @@ func TestFault06FlushOrHintsTakenForTheCommit(t *testing.T) {
 	_ = v
 }
 
-func TestFault07ALateValueDroppedOrOrphaned(t *testing.T) {
+func TestFault07_LateValue(t *testing.T) {
 	a, v, store := shop(t)
 	late := func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
 		io.WriteString(w, "page")
@@ -163,7 +163,7 @@ func TestFault07ALateValueDroppedOrOrphaned(t *testing.T) {
 	require.Equal(t, "red", col)
 }
 
-func TestFault08HijackLosesTheCookie(t *testing.T) {
+func TestFault08_HijackLosesCookie(t *testing.T) {
 	a, v, store := shop(t)
 	res := v.do(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
 		s.SignIn("ann")
@@ -175,7 +175,7 @@ func TestFault08HijackLosesTheCookie(t *testing.T) {
 	require.Equal(t, "ann", v.user(a))
 }
 
-func TestFault09RenewalThatLosesOrLeavesTheOldOne(t *testing.T) {
+func TestFault09_RenewalLosesData(t *testing.T) {
 	store := &faulty{Store: newMongo(t)}
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) { color.Set(s, "red") })
@@ -197,7 +197,7 @@ func TestFault09RenewalThatLosesOrLeavesTheOldOne(t *testing.T) {
 	require.NotZero(t, next)
 }
 
-func TestFault10AFailedLoadTakenForANewSession(t *testing.T) {
+func TestFault10_FailedLoad(t *testing.T) {
 	store := &faulty{Store: newMongo(t)}
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	v.login(a, "ann")
@@ -209,7 +209,7 @@ func TestFault10AFailedLoadTakenForANewSession(t *testing.T) {
 	require.Equal(t, "ann", v.user(a))
 }
 
-func TestFault11AnUndecodableRecordIsAPermanentError(t *testing.T) {
+func TestFault11_UndecodableRecord(t *testing.T) {
 	a, v, store := shop(t)
 	request(v, a, func(s *session.Session) { s.SignIn("ann"); color.Set(s, "red"); visits.Set(s, 3) })
 	coll := store.Collection()
@@ -232,7 +232,7 @@ func TestFault11AnUndecodableRecordIsAPermanentError(t *testing.T) {
 	require.Equal(t, "ann", v.user(a))
 }
 
-func TestFault12OnlyTheFirstOfTwoCookies(t *testing.T) {
+func TestFault12_TwoCookies(t *testing.T) {
 	a, v, _ := shop(t)
 	v.login(a, "ann")
 	for _, stale := range []string{host + "=junk", staleCookie(t)} {
@@ -248,7 +248,7 @@ func staleCookie(t *testing.T) string {
 	return v.cookies(a)
 }
 
-func TestFault13NothingEverExpires(t *testing.T) {
+func TestFault13_NoExpiry(t *testing.T) {
 	store := newMongo(t)
 	coll := store.Collection()
 	// The field that requests write is of the type and under the name that
@@ -275,7 +275,7 @@ func TestFault13NothingEverExpires(t *testing.T) {
 	require.Eventually(t, func() bool { return must(coll.CountDocuments(background, bson.D{})) == 0 }, 20*time.Second, 20*time.Millisecond)
 }
 
-func TestFault14AnExpiredRecordThatIsStillThere(t *testing.T) {
+func TestFault14_ExpiredRecord(t *testing.T) {
 	now := newClock()
 	m := newManager(t, newMongo(t))
 	m.SetClock(now.Now)
@@ -291,7 +291,7 @@ func TestFault14AnExpiredRecordThatIsStillThere(t *testing.T) {
 	require.Equal(t, "red", col)
 }
 
-func TestFault15TouchOfARecordThatIsGone(t *testing.T) {
+func TestFault15_TouchOfDeletedRecord(t *testing.T) {
 	store := newMongo(t)
 	slow := &stopping{Store: store, at: make(chan struct{})}
 	a := newApp(t, newManager(t, store))
@@ -310,7 +310,7 @@ func TestFault15TouchOfARecordThatIsGone(t *testing.T) {
 	require.Zero(t, documents(t, store))
 }
 
-func TestFault16UsableTokensInTheDatabase(t *testing.T) {
+func TestFault16_TokensInDatabase(t *testing.T) {
 	a, v, store := shop(t, session.WithClientInfo())
 	request(v, a, func(s *session.Session) { color.Set(s, "red") })
 	first := v.login(a, "ann").setCookie(host).Value
@@ -336,16 +336,16 @@ func TestFault16UsableTokensInTheDatabase(t *testing.T) {
 	}
 }
 
-func TestFault17ASecureCookieOverHTTPAndARecordEachTime(t *testing.T) {
+func TestFault17_CookieOverHTTP(t *testing.T) {
 	log := new(logs)
 	a, _, store := shop(t, log.option())
 	res := bare(t).do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { color.Set(s, "red") })
 	require.NotNil(t, res.setCookie(host), "a browser on localhost keeps it")
 	require.Equal(t, 1, documents(t, store))
-	// From elsewhere there is a warning; see TestReportBehindOneTrustedProxy.
+	// From elsewhere there is a warning; see TestProduction_TrustedProxy.
 }
 
-func TestFault18WeakDefaults(t *testing.T) {
+func TestFault18_WeakDefaults(t *testing.T) {
 	a, v, _ := shop(t)
 	c := v.login(a, "ann").setCookie(host)
 	require.True(t, c.Secure && c.HttpOnly && c.SameSite == http.SameSiteLaxMode)
@@ -353,7 +353,7 @@ func TestFault18WeakDefaults(t *testing.T) {
 
 // The request's deadline must not cut an operation short, nor may a server that
 // does not answer hold a request.
-func TestFault19DeadlinesAndCancelledOperations(t *testing.T) {
+func TestFault19_Deadlines(t *testing.T) {
 	coll, count := counted(t)
 	m := newManager(t, openMongo(t, coll, alone), session.WithStoreTimeout(200*time.Millisecond))
 	ctx, cancel := context.WithCancel(background)
@@ -388,7 +388,7 @@ func (deadStore) List(context.Context, string) ([]session.Info, error)      { re
 
 // A server that is away when the app starts is an error to look at; one that
 // goes away later is found again when it is back.
-func TestFault20AFailedConnectKillsOrLeavesADeadStore(t *testing.T) {
+func TestFault20_FailedConnect(t *testing.T) {
 	server := testserver.Get(t)
 	addr := must(options.Client().ApplyURI(server.URI).Hosts, nil)[0]
 	gate := newGate(t, addr)
@@ -477,7 +477,7 @@ func (g *gate) open() {
 
 // A Manager has no goroutine at all, and a store's sweep ends with Close;
 // TestMain fails where one is left.
-func TestFault21CleanupThatLeaksOrRacesWithStop(t *testing.T) {
+func TestFault21_CleanupLeaks(t *testing.T) {
 	coll := testserver.Collection(t)
 	for range 5 {
 		store, err := mongostore.OpenCollection(background, coll, mongostore.WithExpiry(mongostore.ExpirySweep))
@@ -490,7 +490,7 @@ func TestFault21CleanupThatLeaksOrRacesWithStop(t *testing.T) {
 	}
 }
 
-func TestFault22DataBoundedByACookiesSize(t *testing.T) {
+func TestFault22_DataLargerThanCookie(t *testing.T) {
 	a, v, _ := shop(t)
 	big := strings.Repeat("x", 60_000)
 	res := request(v, a, func(s *session.Session) { color.Set(s, big) })
@@ -499,7 +499,7 @@ func TestFault22DataBoundedByACookiesSize(t *testing.T) {
 	require.Equal(t, big, col)
 }
 
-func TestFault23RevokingAUserByIterating(t *testing.T) {
+func TestFault23_RevokeByIterating(t *testing.T) {
 	coll, count := counted(t)
 	m := newManager(t, openMongo(t, coll, alone))
 	a := newApp(t, m)
@@ -514,7 +514,7 @@ func TestFault23RevokingAUserByIterating(t *testing.T) {
 	require.Equal(t, "", v.user(a))
 }
 
-func TestFault24ThreeExpiriesThatDriftApart(t *testing.T) {
+func TestFault24_ExpiriesDrift(t *testing.T) {
 	now := newClock()
 	store := newMongo(t)
 	m := newManager(t, store)

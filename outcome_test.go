@@ -85,7 +85,7 @@ func TestSave_LostReply(t *testing.T) {
 
 // A Save whose outcome stayed unknown is completed by the next one, which does
 // not send its values again as if they were new.
-func TestSave_AgainAfterAnUnknownOutcome(t *testing.T) {
+func TestSave_AgainAfterUnknownOutcome(t *testing.T) {
 	for _, applied := range []bool{true, false} {
 		for name, c := range map[string]struct {
 			first, then func(s *session.Session)
@@ -206,7 +206,7 @@ func TestConfirm(t *testing.T) {
 
 // A driver that sends a write again, to a server that does not recognize the
 // repetition, returns a conflict although the write was applied.
-func TestUpdate_AppliedAndAnsweredConflict(t *testing.T) {
+func TestUpdate_ConflictAlthoughApplied(t *testing.T) {
 	store := newHooked()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) { visits.Set(s, 1) })
@@ -246,7 +246,7 @@ func TestUpdate_SaveByAnotherGoroutine(t *testing.T) {
 	})
 }
 
-func TestReload_BesideAnUpdate(t *testing.T) {
+func TestReload_BesideUpdate(t *testing.T) {
 	store := newHooked()
 	m := newManager(t, store)
 	a, v := newApp(t, m), newVisitor(t)
@@ -274,7 +274,7 @@ func TestReload_BesideAnUpdate(t *testing.T) {
 
 // A connection whose token has been replaced does not see values that were
 // stored after that, although the user is the same.
-func TestUpdate_AfterASignInElsewhere(t *testing.T) {
+func TestUpdate_AfterConcurrentSignIn(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		m := newManager(t, store)
 		a, v, old := newApp(t, m), newVisitor(t), bare(t)
@@ -300,7 +300,7 @@ func TestUpdate_AfterASignInElsewhere(t *testing.T) {
 
 // In the queue of one process an Update is handed the value that the one before
 // it has stored, unless that had another token.
-func TestUpdate_AfterASignInInTheQueue(t *testing.T) {
+func TestUpdate_QueuedBehindSignIn(t *testing.T) {
 	store := newHooked()
 	m := newManager(t, store)
 	a, v, old := newApp(t, m), newVisitor(t), bare(t)
@@ -363,7 +363,7 @@ func TestSave_RepetitionIsGuarded(t *testing.T) {
 }
 
 // The request's own renewals do not count.
-func TestUpdate_AfterARenewalOfItsOwn(t *testing.T) {
+func TestUpdate_AfterOwnRenewal(t *testing.T) {
 	store := newHooked()
 	m := newManager(t, store)
 	a, v := newApp(t, m), newVisitor(t)
@@ -396,7 +396,7 @@ func TestUpdate_AfterARenewalOfItsOwn(t *testing.T) {
 
 // Whatever the program gives the library to call may ask the session for its
 // user, in an outage too.
-func TestCallbacksMayReadTheSession(t *testing.T) {
+func TestCallbacks_ReadTheSession(t *testing.T) {
 	now := newClock()
 	var mu sync.Mutex
 	var s *session.Session

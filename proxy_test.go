@@ -112,7 +112,7 @@ func TestForwardedProto_FollowsTheHeader(t *testing.T) {
 	}
 }
 
-func TestNewRefuses_ForwardedHeader(t *testing.T) {
+func TestNew_ForwardedHeader(t *testing.T) {
 	for _, name := range []string{"", "X Real", "X-Real-Ip:", "é"} {
 		_, err := session.New(memstore.New(), secret, session.WithForwardedHeader(name))
 		require.ErrorContains(t, err, "WithForwardedHeader(")

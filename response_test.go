@@ -86,10 +86,10 @@ func timeout(next http.Handler) http.Handler    { return http.TimeoutHandler(nex
 func write(w http.ResponseWriter)               { io.WriteString(w, page) }
 func flush(w http.ResponseWriter) error         { return http.NewResponseController(w).Flush() }
 
-// TestEveryKindOfResponse changes the session and then answers in one way. It
+// TestResponse_EveryKind changes the session and then answers in one way. It
 // must be saved before the first byte: so its cookie is there once, and where
 // the save fails nothing of the handler's response is.
-func TestEveryKindOfResponse(t *testing.T) {
+func TestResponse_EveryKind(t *testing.T) {
 	for name, c := range map[string]struct {
 		do             func(w http.ResponseWriter, r *http.Request)
 		inside, around middleware
@@ -211,7 +211,7 @@ func TestEveryKindOfResponse(t *testing.T) {
 }
 
 // lateCase changes a stored session after the response has begun.
-func TestLateChanges(t *testing.T) {
+func TestLateChange_Outcomes(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, http2 bool) {
 		log := new(logs)
 		store := &faulty{Store: memstore.New()}
@@ -265,7 +265,7 @@ func TestLateChanges(t *testing.T) {
 	})
 }
 
-func TestGoroutineThatOutlivesItsHandler(t *testing.T) {
+func TestLateChange_AfterHandlerReturned(t *testing.T) {
 	log := new(logs)
 	a, v := newApp(t, newManager(t, memstore.New(), log.option())), newVisitor(t)
 	v.login(a, "ann")
@@ -282,7 +282,7 @@ func TestGoroutineThatOutlivesItsHandler(t *testing.T) {
 	require.Equal(t, 1, n)
 }
 
-func TestPanicsDiscard(t *testing.T) {
+func TestPanic_DiscardsChanges(t *testing.T) {
 	for name, value := range map[string]any{"abort": http.ErrAbortHandler, "panic": "boom"} {
 		t.Run(name, func(t *testing.T) {
 			store := memstore.New()
@@ -430,7 +430,7 @@ func TestHijack(t *testing.T) {
 }
 
 // The way of libraries that write the 101 themselves.
-func TestSwitchingProtocolsByWriteHeader(t *testing.T) {
+func TestWriteHeader_SwitchingProtocols(t *testing.T) {
 	srv, v := start(t, newManager(t, memstore.New()).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		session.FromContext(r.Context()).SignIn("ann")
 		w.Header().Set("Connection", "Upgrade")
@@ -450,7 +450,7 @@ func TestSwitchingProtocolsByWriteHeader(t *testing.T) {
 	require.Len(t, res.Cookies(), 1)
 }
 
-func TestEarlyHintsAreNotTheResponse(t *testing.T) {
+func TestWriteHeader_EarlyHints(t *testing.T) {
 	store := memstore.New()
 	hinted := make(chan int)
 	bothProtocols(t, func(t *testing.T, http2 bool) {
@@ -479,7 +479,7 @@ func TestEarlyHintsAreNotTheResponse(t *testing.T) {
 }
 
 // Some frameworks write their error page after the middleware has returned.
-func TestAWriterStaysUsableAfterTheReturn(t *testing.T) {
+func TestResponse_WriteAfterReturn(t *testing.T) {
 	m := newManager(t, memstore.New())
 	srv, v := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var inner http.ResponseWriter
@@ -496,7 +496,7 @@ func TestAWriterStaysUsableAfterTheReturn(t *testing.T) {
 	require.Len(t, res.Header["Set-Cookie"], 1)
 }
 
-func TestUploadsAreRemovedAndThePatternIsShown(t *testing.T) {
+func TestWrap_UploadsAndPattern(t *testing.T) {
 	m := newManager(t, memstore.New())
 	mux := http.NewServeMux()
 	var file string
@@ -525,7 +525,7 @@ func TestUploadsAreRemovedAndThePatternIsShown(t *testing.T) {
 }
 
 // What the writer below cannot do is said so, and no way leads past the commit.
-func TestWriterFeatures(t *testing.T) {
+func TestResponse_UnsupportedFeatures(t *testing.T) {
 	m := newManager(t, memstore.New())
 	plain := struct{ http.ResponseWriter }{httptest.NewRecorder()}
 	m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -543,7 +543,7 @@ func TestWriterFeatures(t *testing.T) {
 	})).ServeHTTP(plain, httptest.NewRequest("GET", "/", nil))
 }
 
-func TestTimeoutHandlerThatCutsShort(t *testing.T) {
+func TestTimeoutHandler_CutsShort(t *testing.T) {
 	store := memstore.New()
 	m := newManager(t, store)
 	release := make(chan struct{})

@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-func TestListRevokeAndRevokeOthers(t *testing.T) {
+func TestRevoke_OneAllAndOthers(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		m := newManager(t, store, session.WithClientInfo())
 		a := newApp(t, m)
@@ -55,7 +55,7 @@ func TestListRevokeAndRevokeOthers(t *testing.T) {
 	})
 }
 
-func TestSignInUnderWayIsRevokedToo(t *testing.T) {
+func TestRevokeAll_ConcurrentSignIn(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		m := newManager(t, store)
 		a := newApp(t, m)
@@ -80,7 +80,7 @@ func TestSignInUnderWayIsRevokedToo(t *testing.T) {
 	})
 }
 
-func TestOneMaySignInAgainAfterOnesOwnRevocation(t *testing.T) {
+func TestRevokeAll_SameRequestMaySignIn(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		m := newManager(t, store)
 		a, v, other := newApp(t, m), newVisitor(t), newVisitor(t)
@@ -97,7 +97,7 @@ func TestOneMaySignInAgainAfterOnesOwnRevocation(t *testing.T) {
 	})
 }
 
-func TestMarkerIsNobodysSession(t *testing.T) {
+func TestRevokeAll_MarkerIsNoSession(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		m := newManager(t, store)
 		_, err := m.RevokeAll(background, "ann")
@@ -110,7 +110,7 @@ func TestMarkerIsNobodysSession(t *testing.T) {
 	})
 }
 
-func TestRevocationsByManyKeepTheLatest(t *testing.T) {
+func TestRevokeAll_ConcurrentCalls(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		m := newManager(t, store)
 		errs := make(chan error)
@@ -133,7 +133,7 @@ func TestRevocationsByManyKeepTheLatest(t *testing.T) {
 	})
 }
 
-func TestSignInWhoseMarkerCannotBeReadLeavesNothing(t *testing.T) {
+func TestSignIn_UnreadableMarker(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	store.fail("Load", errors.New("down"))
@@ -144,7 +144,7 @@ func TestSignInWhoseMarkerCannotBeReadLeavesNothing(t *testing.T) {
 	require.Zero(t, store.Store.(*memstore.Store).Len())
 }
 
-func TestMaxPerUser(t *testing.T) {
+func TestWithMaxPerUser(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		now := newClock()
 		m := newManager(t, store, session.WithMaxPerUser(2))
@@ -165,7 +165,7 @@ func TestMaxPerUser(t *testing.T) {
 	})
 }
 
-func TestRevokeOthersNeedsAUser(t *testing.T) {
+func TestRevokeOthers_NoUser(t *testing.T) {
 	s, err := newManager(t, memstore.New()).Load(background, nil)
 	require.NoError(t, err)
 	_, err = s.RevokeOthers(background)
@@ -176,7 +176,7 @@ func TestRevokeOthersNeedsAUser(t *testing.T) {
 
 // A double click on "change my password" must not end the session that both
 // requests are about.
-func TestRevokeOthersByALateTwin(t *testing.T) {
+func TestRevokeOthers_SupersededToken(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
 		request(v, a, func(s *session.Session) { color.Set(s, "red") })
@@ -196,7 +196,7 @@ func TestRevokeOthersByALateTwin(t *testing.T) {
 }
 
 // A revoked sign-in leaves no record, or does not say that it left none.
-func TestARevokedSignInTakesItsRecordBack(t *testing.T) {
+func TestSignIn_RevokedDeletesRecord(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	m := newManager(t, store, session.WithStoreTimeout(time.Second))
 	a := newApp(t, m)
@@ -216,7 +216,7 @@ func TestARevokedSignInTakesItsRecordBack(t *testing.T) {
 }
 
 // Sign-ins at the same time do not end each other; the next one ends both.
-func TestMaxPerUserOfSignInsAtOnce(t *testing.T) {
+func TestWithMaxPerUser_ConcurrentSignIns(t *testing.T) {
 	for range 5 {
 		store := &meeting{Store: memstore.New()}
 		store.met.Add(2)
@@ -254,7 +254,7 @@ func (m *meeting) List(ctx ctxT, user string) ([]session.Info, error) {
 
 // A sign-in that has listed the user's sessions spares one that signs in again
 // before its turn to be ended comes.
-func TestMaxPerUserSparesWhoSignsInAgain(t *testing.T) {
+func TestWithMaxPerUser_SecondSignIn(t *testing.T) {
 	store := &listHook{Store: memstore.New()}
 	now := newClock()
 	uncapped, m := newManager(t, store), newManager(t, store, session.WithMaxPerUser(1))

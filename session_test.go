@@ -20,7 +20,7 @@ func request(v *visitor, a *app, calls func(s *session.Session)) answer {
 	return v.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { calls(s) })
 }
 
-func TestPendingStateWithinOneRequest(t *testing.T) {
+func TestSession_PendingChanges(t *testing.T) {
 	long := func(s *session.Session) { s.SetTimeouts(time.Hour, 48*time.Hour) }
 	set := func(v string) func(*session.Session) { return func(s *session.Session) { color.Set(s, v) } }
 	user := func(u string) func(*session.Session) { return func(s *session.Session) { s.SignIn(u) } }
@@ -109,7 +109,7 @@ func sessions(t *testing.T, store session.Store) int {
 	return documents(t, store)
 }
 
-func TestSaveStoresBeforeTheResponse(t *testing.T) {
+func TestSave_BeforeTheResponse(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
 		res := request(v, a, func(s *session.Session) {
@@ -150,7 +150,7 @@ func TestReload(t *testing.T) {
 	})
 }
 
-func TestDifferentKeysInParallelAllSurvive(t *testing.T) {
+func TestSet_DifferentKeysInParallel(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
 		request(v, a, func(s *session.Session) { color.Set(s, "red") })
@@ -171,7 +171,7 @@ func TestDifferentKeysInParallelAllSurvive(t *testing.T) {
 	})
 }
 
-func TestUpdateIsExact(t *testing.T) {
+func TestUpdate_Parallel(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		// Two managers are two processes to each other: no lock is shared.
 		apps := []*app{newApp(t, newManager(t, store)), newApp(t, newManager(t, store))}
@@ -199,7 +199,7 @@ func TestUpdateIsExact(t *testing.T) {
 	})
 }
 
-func TestUpdateMayUseTheSession(t *testing.T) {
+func TestUpdate_FunctionUsesTheSession(t *testing.T) {
 	a, v := newApp(t, newManager(t, memstore.New())), newVisitor(t)
 	request(v, a, func(s *session.Session) { color.Set(s, "red") })
 	request(v, a, func(s *session.Session) {
@@ -209,7 +209,7 @@ func TestUpdateMayUseTheSession(t *testing.T) {
 	})
 }
 
-func TestUpdateErrors(t *testing.T) {
+func TestUpdate_Errors(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, v := newApp(t, newManager(t, store, session.WithMaxSize(1000))), newVisitor(t)
 		add := func(s *session.Session) error {
@@ -239,7 +239,7 @@ func TestUpdateErrors(t *testing.T) {
 }
 
 // A store that is silent is no other request's doing.
-func TestUpdatesBehindASilentStore(t *testing.T) {
+func TestUpdate_SilentStore(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	m := newManager(t, store, session.WithStoreTimeout(50*time.Millisecond))
 	a, v := newApp(t, m), newVisitor(t)
@@ -259,7 +259,7 @@ func TestUpdatesBehindASilentStore(t *testing.T) {
 	})
 }
 
-func TestUndecodableValueIsKept(t *testing.T) {
+func TestGet_UndecodableValue(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		log := new(logs)
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
@@ -282,7 +282,7 @@ func TestUndecodableValueIsKept(t *testing.T) {
 	})
 }
 
-func TestLoadOutsideHTTP(t *testing.T) {
+func TestLoad_OutsideHTTP(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		m := newManager(t, store)
 		s, err := m.Load(background, nil)
@@ -342,7 +342,7 @@ func TestLoadID(t *testing.T) {
 	})
 }
 
-func TestFailedSaveKeepsTheChanges(t *testing.T) {
+func TestSave_FailureKeepsTheChanges(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) {

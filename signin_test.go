@@ -90,7 +90,7 @@ func signIn(s *session.Session) { s.SignIn("ann") }
 
 // A request that was admitted with a stolen token and held open must not learn
 // the token that the owner got by signing in again.
-func TestRenew_OnlyASignInJoins(t *testing.T) {
+func TestRenew_OnlySignInJoins(t *testing.T) {
 	for name, late := range map[string]func(s *session.Session){
 		"renew":       (*session.Session).Renew,
 		"timeouts":    func(s *session.Session) { s.SetTimeouts(time.Hour, 2*time.Hour) },
@@ -122,7 +122,7 @@ func TestRenew_OnlyASignInJoins(t *testing.T) {
 	}
 }
 
-func TestSignIn_JoinsWithinTheGracePeriodOnly(t *testing.T) {
+func TestSignIn_JoinsWithinGracePeriod(t *testing.T) {
 	for after, status := range map[time.Duration]int{0: 200, 29 * time.Second: 200, 31 * time.Second: http.StatusConflict} {
 		t.Run(after.String(), func(t *testing.T) {
 			now := newClock()
@@ -147,7 +147,7 @@ func TestSignIn_JoinsWithinTheGracePeriodOnly(t *testing.T) {
 }
 
 // The record is renewed, and then one of the other steps of the sign-in fails.
-func TestSignIn_AFailedStepEndsNoSession(t *testing.T) {
+func TestSignIn_FailedStep(t *testing.T) {
 	down := func(call) error { return errDown }
 	for name, fails := range map[string]func(c call) bool{
 		"marker": readsMarker,
@@ -180,7 +180,7 @@ func TestSignIn_AFailedStepEndsNoSession(t *testing.T) {
 	}
 }
 
-func TestSignIn_UnsettledTokenMeetsTheRevocation(t *testing.T) {
+func TestSignIn_CompletedLater(t *testing.T) {
 	for name, c := range map[string]struct {
 		revoke func(m *session.Manager) // before the record is written, after the admission
 		own    bool                     // the request has itself revoked
@@ -236,7 +236,7 @@ func TestSignIn_UnsettledTokenMeetsTheRevocation(t *testing.T) {
 	}
 }
 
-func TestSignIn_RefusedActsForNobody(t *testing.T) {
+func TestSignIn_DiscardedAfterFailure(t *testing.T) {
 	for name, c := range map[string]struct {
 		hook   func(m *session.Manager, c call) error
 		status int
@@ -270,7 +270,7 @@ func TestSignIn_RefusedActsForNobody(t *testing.T) {
 	}
 }
 
-func TestSignIn_MayBeRepeatedInItsRequest(t *testing.T) {
+func TestSignIn_RepeatedInOneRequest(t *testing.T) {
 	for name, fails := range map[string]func(c call) bool{"marker": readsMarker, "record": op("Update")} {
 		for _, other := range []string{"ann", "bob"} {
 			t.Run(name+" "+other, func(t *testing.T) {
@@ -298,7 +298,7 @@ func TestSignIn_MayBeRepeatedInItsRequest(t *testing.T) {
 	}
 }
 
-func TestSignIn_SignOutAfterAFailedOne(t *testing.T) {
+func TestSignOut_AfterFailedSignIn(t *testing.T) {
 	store := newHooked()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) { color.Set(s, "red") })
@@ -313,7 +313,7 @@ func TestSignIn_SignOutAfterAFailedOne(t *testing.T) {
 	require.Zero(t, store.Store.(*memstore.Store).Len())
 }
 
-func TestRevokeAll_ThenSignInInTheSameRequest(t *testing.T) {
+func TestRevokeAll_OwnSessionThenSignIn(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		m := newManager(t, store)
 		a, v, other := newApp(t, m), newVisitor(t), newVisitor(t)
@@ -336,7 +336,7 @@ func TestRevokeAll_ThenSignInInTheSameRequest(t *testing.T) {
 	})
 }
 
-func TestRevoke_KeepsTheMarkerSmall(t *testing.T) {
+func TestRevoke_MarkerSize(t *testing.T) {
 	store, now := newHooked(), newClock()
 	m := newManager(t, store)
 	m.SetClock(now.Now)
@@ -381,7 +381,7 @@ func TestRevoke_KeepsTheMarkerSmall(t *testing.T) {
 	require.Len(t, left.Ended, 1, "those of the day before are left out")
 }
 
-func TestRevokeAll_ByAReplicaWhoseClockIsAhead(t *testing.T) {
+func TestRevokeAll_ClockAhead(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		now := newClock()
 		m, ahead := newManager(t, store), newManager(t, store)
@@ -447,7 +447,7 @@ func TestExpired(t *testing.T) {
 	})
 }
 
-func TestLifetimesBeyondThatOfACookie(t *testing.T) {
+func TestLifetime_LongerThanCookies(t *testing.T) {
 	_, err := session.New(memstore.New(), secret, session.WithLifetime(401*24*time.Hour))
 	require.ErrorContains(t, err, "WithLifetime(9624h0m0s): want 1s to 9600h0m0s")
 	a, v := newApp(t, newManager(t, memstore.New(), session.WithLifetime(400*24*time.Hour))), newVisitor(t)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/memstore"
 )
 
 // stored returns the size of a session's data as WithMaxSize counts it.
@@ -83,4 +84,18 @@ func TestWithMaxSize_ConcurrentRequests(t *testing.T) {
 		require.Equal(t, 200, request(v, a, func(s *session.Session) { s.Clear(); shape.Set(s, "round") }).StatusCode)
 		require.Equal(t, len(`shape"round"`), stored(t, store, id))
 	})
+}
+
+func TestWithMaxSize_Lowered(t *testing.T) {
+	store := memstore.New()
+	a, v := newApp(t, newManager(t, store)), newVisitor(t)
+	request(v, a, func(s *session.Session) { color.Set(s, strings.Repeat("x", 2000)) })
+	b := newApp(t, newManager(t, store, session.WithMaxSize(1000)))
+	cookie := v.cookies(a)
+	ask := func(call func(s *session.Session)) int {
+		return bare(t).do(b, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { call(s) }, "Cookie", cookie).StatusCode
+	}
+	require.Equal(t, 500, ask(func(s *session.Session) { shape.Set(s, "round") }))
+	require.Equal(t, 200, ask(func(s *session.Session) { color.Set(s, strings.Repeat("x", 1500)) }))
+	require.Equal(t, 200, ask(func(s *session.Session) { color.Set(s, "x"); shape.Set(s, "round") }))
 }

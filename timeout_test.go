@@ -13,7 +13,7 @@ import (
 
 // Calls that the store does not answer end after the store timeout each, to
 // the nanosecond, whatever others do that began before, meanwhile or after.
-func TestStoreTimeoutOfManyCalls(t *testing.T) {
+func TestStoreTimeout_ManyCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const timeout = 5 * time.Second
 		m := newManager(t, silentStore{}, session.WithStoreTimeout(timeout))
@@ -60,7 +60,7 @@ func (silentStore) Load(ctx context.Context, _ session.ID) (*session.Record, err
 }
 
 // The store timeout ends a call however the store waits.
-func TestStoreTimeoutOfEveryWait(t *testing.T) {
+func TestStoreTimeout_EveryWait(t *testing.T) {
 	const poll = time.Millisecond
 	for name, wait := range map[string]func(context.Context){
 		"Done": func(ctx context.Context) { <-ctx.Done() },

@@ -445,27 +445,3 @@ func TestKey_TypesThatJSONCannotStore(t *testing.T) {
 		})
 	}
 }
-
-func TestID_Text(t *testing.T) {
-	for _, want := range []session.ID{anID, {}} {
-		text, err := want.MarshalText()
-		require.NoError(t, err)
-		var got session.ID
-		require.NoError(t, json.Unmarshal(must(json.Marshal(want)), &got))
-		require.Equal(t, want, got)
-		require.Equal(t, want.String(), string(text))
-
-		var info session.Info
-		require.NoError(t, json.Unmarshal(must(json.Marshal(session.Info{ID: want, User: "ann"})), &info))
-		require.Equal(t, session.Info{ID: want, User: "ann"}, info)
-	}
-	for _, bad := range []string{"", "secret", strings.Repeat("z", 36), anID.String() + "0", "null"} {
-		got := anID
-		err := json.Unmarshal(must(json.Marshal(bad)), &got)
-		require.ErrorContains(t, err, "session: an ID is written ")
-		require.Equal(t, anID, got)
-		if bad != "" {
-			require.NotContains(t, err.Error(), bad)
-		}
-	}
-}

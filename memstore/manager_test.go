@@ -24,7 +24,7 @@ func home(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, n)
 }
 
-func TestNewManagerServesAHandler(t *testing.T) {
+func TestNewManager_ServesAHandler(t *testing.T) {
 	h := memstore.NewManager().Wrap(http.HandlerFunc(home))
 	r := httptest.NewRequest(http.MethodGet, "https://example.com/", nil)
 	for _, want := range []string{"1", "2", "3"} {
@@ -39,7 +39,7 @@ func TestNewManagerServesAHandler(t *testing.T) {
 	}
 }
 
-func TestManagersShareNothing(t *testing.T) {
+func TestNewManager_SharesNothing(t *testing.T) {
 	serve := func(cookies ...*http.Cookie) *httptest.ResponseRecorder {
 		r, w := httptest.NewRequest(http.MethodGet, "https://example.com/", nil), httptest.NewRecorder()
 		for _, c := range cookies {
@@ -53,7 +53,7 @@ func TestManagersShareNothing(t *testing.T) {
 	}
 }
 
-func TestNewManagerPanicsWithAllFaults(t *testing.T) {
+func TestNewManager_InvalidOptions(t *testing.T) {
 	defer func() {
 		text := fmt.Sprint(recover())
 		for _, option := range []string{"WithIdleTimeout", "WithMaxSize"} {

@@ -18,7 +18,7 @@ func TestStore(t *testing.T) {
 }
 
 // The test builds a program, because New does not panic in a test binary.
-func TestProgramsCannotUseIt(t *testing.T) {
+func TestNew_InAProgram(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "program")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./testdata/program").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
@@ -45,7 +45,7 @@ func TestProgramsCannotUseIt(t *testing.T) {
 	}
 }
 
-func TestTimesAreCutToMillisecondsInUTC(t *testing.T) {
+func TestInsert_CutsTimesToMilliseconds(t *testing.T) {
 	s := memstore.New()
 	seen := time.Date(2026, 1, 2, 3, 4, 5, 678_999_999, time.FixedZone("", 3600))
 	rec := &session.Record{Info: session.Info{ID: session.ID{1}, LastSeenAt: seen}}

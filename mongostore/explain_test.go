@@ -14,7 +14,7 @@ import (
 
 // With 100,000 sessions of 1,000 users, operations on a user examine only this
 // user's documents, and other operations examine one.
-func TestQueriesUseTheIndexes(t *testing.T) {
+func TestQueries_UseTheIndexes(t *testing.T) {
 	server := testserver.Get(t)
 	server.Need(t, "indexes that serve more than _id", server.TTL)
 	coll, sent := recorded(t)

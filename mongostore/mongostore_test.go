@@ -41,7 +41,7 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) session.Store { return open(t, testserver.Collection(t)) })
 }
 
-func TestStoreWithBatchedLoads(t *testing.T) {
+func TestStore_BatchedLoads(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) session.Store {
 		return open(t, testserver.Collection(t), mongostore.WithBatchedLoads())
 	})
@@ -49,7 +49,7 @@ func TestStoreWithBatchedLoads(t *testing.T) {
 
 // Concurrent loads share commands. Each gets its own record, not older than its
 // call, and returns when its own context ends.
-func TestBatchedLoadsAreFresh(t *testing.T) {
+func TestBatchedLoads_AreFresh(t *testing.T) {
 	coll, sent := recorded(t)
 	store := open(t, coll, mongostore.WithBatchedLoads())
 	const readers, rounds = 64, 20
@@ -94,7 +94,7 @@ func TestBatchedLoadsAreFresh(t *testing.T) {
 	require.Less(t, finds, readers*rounds)
 }
 
-func TestOpenRefusesBadInput(t *testing.T) {
+func TestOpen_InvalidInput(t *testing.T) {
 	const password = "hunter2/&@secret"
 	escaped := url.QueryEscape(password)
 	for name, c := range map[string]struct {
@@ -127,7 +127,7 @@ func TestOpenRefusesBadInput(t *testing.T) {
 	}
 }
 
-func TestOpenWhereNobodyListens(t *testing.T) {
+func TestOpen_NobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := l.Addr().String()
@@ -141,7 +141,7 @@ func TestOpenWhereNobodyListens(t *testing.T) {
 }
 
 // Open also returns if the server accepts the connection and never replies.
-func TestOpenWhereNobodyAnswers(t *testing.T) {
+func TestOpen_SilentServer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
@@ -150,7 +150,7 @@ func TestOpenWhereNobodyAnswers(t *testing.T) {
 	t.Log(err)
 }
 
-func TestOpenUsesTheURIsDatabase(t *testing.T) {
+func TestOpen_DatabaseOfTheURI(t *testing.T) {
 	db := testserver.Collection(t).Database()
 	uri := must(url.Parse(testserver.Get(t).URI))
 	uri.Path = "/" + db.Name()
@@ -173,7 +173,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func TestOpenCollectionRefusesNil(t *testing.T) {
+func TestOpenCollection_Nil(t *testing.T) {
 	_, err := mongostore.OpenCollection(background, nil)
 	require.ErrorContains(t, err, "the collection is nil")
 }
@@ -199,7 +199,7 @@ func recorded(t testing.TB, opts ...*options.ClientOptions) (*mongo.Collection, 
 	}
 }
 
-func TestWhateverTheURIOrClientSays(t *testing.T) {
+func TestOpen_ConcernsOfTheURI(t *testing.T) {
 	weak, err := options.Client().ApplyURI("mongodb://h/?w=1&journal=false&readPreference=secondaryPreferred&readConcernLevel=available").WriteConcern, error(nil)
 	require.NoError(t, err)
 	coll, sent := recorded(t, options.Client().SetWriteConcern(weak))
@@ -244,7 +244,7 @@ func TestDocument(t *testing.T) {
 
 // Update keeps unknown fields of a newer version, and a damaged field does not
 // affect the others.
-func TestRecordsOfOthers(t *testing.T) {
+func TestLoad_DocumentsOfOthers(t *testing.T) {
 	coll := testserver.Collection(t)
 	store := open(t, coll)
 	id := session.ID{1}
@@ -281,7 +281,7 @@ func TestRecordsOfOthers(t *testing.T) {
 	require.Equal(t, "1", doc.Lookup("data", "good", "v").StringValue())
 }
 
-func TestTooLargeForTheServer(t *testing.T) {
+func TestWrite_TooLargeForTheServer(t *testing.T) {
 	server := testserver.Get(t)
 	server.Need(t, "a limit of 16 MB for documents", !strings.HasPrefix(server.Engine, "FerretDB"))
 	store := open(t, testserver.Collection(t))
@@ -296,7 +296,7 @@ func TestTooLargeForTheServer(t *testing.T) {
 	require.ErrorIs(t, err, session.ErrTooLarge)
 }
 
-func TestManyInstancesStartAtOnce(t *testing.T) {
+func TestOpen_ManyInstancesAtOnce(t *testing.T) {
 	coll := testserver.Collection(t)
 	var wg sync.WaitGroup
 	errs := make([]error, 10)
@@ -318,7 +318,7 @@ func TestManyInstancesStartAtOnce(t *testing.T) {
 	require.True(t, names["session_expires"], "for the server or for the sweep")
 }
 
-func TestAnOlderTTLIsMigrated(t *testing.T) {
+func TestOpen_OlderTTLIndex(t *testing.T) {
 	server := testserver.Get(t)
 	server.Need(t, "TTL indexes", server.TTL)
 	coll := testserver.Collection(t)
@@ -334,7 +334,7 @@ func TestAnOlderTTLIsMigrated(t *testing.T) {
 	}
 }
 
-func TestFromASweepToATTLAndBack(t *testing.T) {
+func TestOpen_FromSweepToTTLAndBack(t *testing.T) {
 	server := testserver.Get(t)
 	server.Need(t, "TTL indexes", server.TTL)
 	coll := testserver.Collection(t)
@@ -350,7 +350,7 @@ func TestFromASweepToATTLAndBack(t *testing.T) {
 	require.EqualValues(t, 300, ttl)
 }
 
-func TestAForeignIndexIsNamedNotChanged(t *testing.T) {
+func TestOpen_ForeignIndex(t *testing.T) {
 	server := testserver.Get(t)
 	server.Need(t, "TTL indexes", server.TTL)
 	coll := testserver.Collection(t)
@@ -364,7 +364,7 @@ func TestAForeignIndexIsNamedNotChanged(t *testing.T) {
 	open(t, coll, mongostore.WithoutIndexes())
 }
 
-func TestExpiryTTLOnAServerWithout(t *testing.T) {
+func TestOpen_ServerWithoutTTL(t *testing.T) {
 	server := testserver.Get(t)
 	server.Need(t, "a server without TTL indexes", !server.TTL)
 	_, err := mongostore.OpenCollection(background, testserver.Collection(t), mongostore.WithExpiry(mongostore.ExpiryTTL))
@@ -393,7 +393,7 @@ func TestSweep(t *testing.T) {
 }
 
 // The limit prevents a slow server from filling the app's memory.
-func TestMaxInFlight(t *testing.T) {
+func TestWithMaxInFlight(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, never answers
 	require.NoError(t, err)
 	defer l.Close()
@@ -417,7 +417,7 @@ func TestMaxInFlight(t *testing.T) {
 }
 
 // The error of a write without a connection is not ErrUncertain.
-func TestAWriteThatWasNeverSentIsNotUncertain(t *testing.T) {
+func TestWrite_NeverSent(t *testing.T) {
 	var silent gate
 	coll := testserver.Collection(t, options.Client().SetMaxPoolSize(1).SetDialer(&silent))
 	store := open(t, coll, mongostore.WithExpiry(mongostore.ExpiryNone))
@@ -470,7 +470,7 @@ func (c *gatedConn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-func TestNoSecretInErrors(t *testing.T) {
+func TestErrors_NoSecret(t *testing.T) {
 	for _, uri := range []string{
 		"mongodb://ann:hunter2@h:1/app", "mongodb://ann:hunter2@h:1,h2:2/app?tlsCertificateKeyFilePassword=hunter2",
 		"mongodb://ann:hunter%32@h:x", "ann:hunter2@h", "mongodb://ann:hunter2@h@i/?authMechanismProperties=AWS_SESSION_TOKEN:hunter2",
@@ -487,7 +487,7 @@ type clearedPool struct{}
 func (clearedPool) Error() string   { return "connection pool was cleared" }
 func (clearedPool) Retryable() bool { return true }
 
-func TestErrorsWorthAnotherTry(t *testing.T) {
+func TestErrors_Retryable(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want bool

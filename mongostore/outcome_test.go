@@ -122,7 +122,7 @@ func TestWrite_LostReplyIsNotRepeated(t *testing.T) {
 }
 
 // Another attempt is allowed if the server replied that nothing was applied.
-func TestWrite_RefusalInPassingIsRepeated(t *testing.T) {
+func TestWrite_TransientRefusalIsRepeated(t *testing.T) {
 	coll, _, relay := relayed(t, options.Client().SetRetryWrites(false))
 	store := open(t, coll, mongostore.WithoutIndexes())
 	refusals := []bson.Raw{writeFailure(112, "WriteConflict"), failure(10107, "not primary")}
@@ -188,7 +188,7 @@ func TestStore_EndedContextSendsNothing(t *testing.T) {
 }
 
 // The driver refuses a document above the message size and sends nothing.
-func TestTooLargeForTheDriver(t *testing.T) {
+func TestWrite_TooLargeForTheDriver(t *testing.T) {
 	store := open(t, testserver.Collection(t), mongostore.WithoutIndexes())
 	id := session.ID{1}
 	require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id}}))

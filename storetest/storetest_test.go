@@ -26,7 +26,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestWrongStoresFail(t *testing.T) {
+func TestRun_WrongStores(t *testing.T) {
 	for _, w := range wrongStores {
 		t.Run(w.name, func(t *testing.T) {
 			broken := brokenRules(t, w.store)
@@ -48,13 +48,13 @@ func TestWrongStoresFail(t *testing.T) {
 	}
 }
 
-func TestTheReferenceBreaksNoRule(t *testing.T) {
+func TestReference_BreaksNoRule(t *testing.T) {
 	for rule, message := range brokenRules(t, func() session.Store { return memstore.New() }) {
 		t.Errorf("%q failed: %s", rule, message)
 	}
 }
 
-func TestEachRuleIsBrokenByAWrongStore(t *testing.T) {
+func TestRules_EachHasAWrongStore(t *testing.T) {
 	rules := storetest.Rules()
 	for i, rule := range rules {
 		if slices.Contains(rules[:i], rule) {
@@ -74,7 +74,7 @@ func TestEachRuleIsBrokenByAWrongStore(t *testing.T) {
 }
 
 // A field added to the contract must be added to the trials.
-func TestTrialsUseEveryField(t *testing.T) {
+func TestTrials_UseEveryField(t *testing.T) {
 	rec, ch := storetest.Full(&recorder{}, memstore.New())
 	for _, v := range []reflect.Value{reflect.ValueOf(*rec), reflect.ValueOf(rec.Info), reflect.ValueOf(*ch)} {
 		for i := range v.NumField() {

@@ -33,9 +33,9 @@ func TestPairs(t *testing.T) {
 	checkAll(t, "pairs", combine(2, ops, scenario{faults: lostReplies}))
 }
 
-// TestPairsThatRepeat has requests that save again after a Save that the
+// TestPairs_Repeat has requests that save again after a Save that the
 // store has not acknowledged, or set the key that others update.
-func TestPairsThatRepeat(t *testing.T) {
+func TestPairs_Repeat(t *testing.T) {
 	counts, again := []op{setCount, renewCount}, []op{setAgain, clearAgain, renewAgain, change}
 	onCount, others := []op{update, loginCount, renewCount, setCount, clearAll, renew, destroy}, []op{set, update, renewSet, loginAnn, destroy, all}
 	if testing.Short() {
@@ -46,9 +46,9 @@ func TestPairsThatRepeat(t *testing.T) {
 		against(again, others, scenario{faults: lostReplies})))
 }
 
-// TestPairsInHandlers adds what Manager.Wrap does: the commit before the first
+// TestPairs_InHandlers adds what Manager.Wrap does: the commit before the first
 // byte, late changes, clients that are gone.
-func TestPairsInHandlers(t *testing.T) {
+func TestPairs_InHandlers(t *testing.T) {
 	ops := slices.Concat(base, []op{loginSet, bye, save}, inHandler)
 	if testing.Short() {
 		ops = slices.Concat([]op{set, touch, loginAnn, loginBob, destroy}, inHandler)
@@ -56,8 +56,8 @@ func TestPairsInHandlers(t *testing.T) {
 	checkAll(t, "pairs in handlers", combine(2, ops, scenario{wrapped: true, faults: lostReplies}))
 }
 
-// TestPairsOnTwoDevices has what one device can do to another's session.
-func TestPairsOnTwoDevices(t *testing.T) {
+// TestPairs_OnTwoDevices has what one device can do to another's session.
+func TestPairs_OnTwoDevices(t *testing.T) {
 	var list []*scenario
 	first, second := []op{all, others, password, one, each, loginAnn}, slices.Concat(base, []op{loginSet, password, bye})
 	if testing.Short() {
@@ -74,9 +74,9 @@ func TestPairsOnTwoDevices(t *testing.T) {
 	checkAll(t, "pairs on two devices", list)
 }
 
-// TestPairsInOneProcess are requests that share a Manager, so that they also
+// TestPairs_InOneProcess are requests that share a Manager, so that they also
 // wait for each other there.
-func TestPairsInOneProcess(t *testing.T) {
+func TestPairs_InOneProcess(t *testing.T) {
 	var list []*scenario
 	for _, st := range states {
 		for _, b := range []op{update, set, loginAnn, loginBob, loginCount, renew, renewCount, setCount, destroy, save} {
@@ -89,9 +89,9 @@ func TestPairsInOneProcess(t *testing.T) {
 	checkAll(t, "pairs in one process", list)
 }
 
-// TestPairsInAnOutage has a store that fails: at any operation after the
+// TestPairs_InAnOutage has a store that fails: at any operation after the
 // admission, from then on, or after a write whose reply is lost.
-func TestPairsInAnOutage(t *testing.T) {
+func TestPairs_InAnOutage(t *testing.T) {
 	first := []op{loginAnn, loginBob, loginElse, loginAgain, renew, renewAgain, setAgain, clearAgain, change, password, others, all, destroy}
 	second := []op{read, update, loginAnn, loginCount, renew, destroy, all}
 	if testing.Short() {
@@ -106,9 +106,9 @@ func TestPairsInAnOutage(t *testing.T) {
 	checkAll(t, "pairs in an outage", list)
 }
 
-// TestGoroutinesOfOneRequest has an Update and something else in one request, at
+// TestGoroutines_OneRequest has an Update and something else in one request, at
 // the same time, beside another request.
-func TestGoroutinesOfOneRequest(t *testing.T) {
+func TestGoroutines_OneRequest(t *testing.T) {
 	var list []*scenario
 	for _, st := range states {
 		for _, b := range []op{saveSet, saveRenew, saveLogin, saveClear, saveBye, reloads} {
@@ -121,9 +121,9 @@ func TestGoroutinesOfOneRequest(t *testing.T) {
 	checkAll(t, "goroutines of one request", list)
 }
 
-// TestTime lets the limits pass at any moment: the 30 s of superseded tokens,
+// TestTimeouts lets the limits pass at any moment: the 30 s of superseded tokens,
 // the idle timeout, and then the database's own removal.
-func TestTime(t *testing.T) {
+func TestTimeouts(t *testing.T) {
 	ops := []op{set, update, touch, renew, timeouts, loginAnn, loginBob, destroy, reload, read, save, job}
 	if testing.Short() {
 		ops = []op{set, renew, loginAnn, loginBob, destroy}

@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// TestPruningLosesNothing compares how runs end with and without pruning.
-func TestPruningLosesNothing(t *testing.T) {
+// TestPruning_SameEnds compares how runs end with and without pruning.
+func TestPruning_SameEnds(t *testing.T) {
 	list := []*scenario{
 		{state: signedIn, ops: []op{update, loginAnn}, faults: lostReplies},
 		{state: anonymous, ops: []op{loginSet, loginAnn}, faults: lostReplies},

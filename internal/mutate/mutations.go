@@ -11,17 +11,17 @@ var mutations = []mutation{
 	{
 		"a renewal without the verifier's guard", "renew.go",
 		"	ch.If.Verifier = s.secret.verifier()\n", "",
-		".", "TestRenewalsOfDifferentKindsDoNotJoin|TestTwoClicksOnLogIn",
+		".", "TestRenew_BesideSignIn|TestSignIn_DoubleClick",
 	},
 	{
 		"a touch without the verifier's guard", "admit.go",
 		"If:         Guard{Verifier: rec.Verifier, SeenBefore: due},", "If:         Guard{SeenBefore: due},",
-		".", "TestAShortenedLimitIsNotUndoneByATouch",
+		".", "TestTouch_AfterShorterTimeout",
 	},
 	{
 		"an Update without the version's guard", "update.go",
 		"ch := &Change{If: Guard{Versions: map[string]int64{sw.name: old.Version}}, Set:", "ch := &Change{Set:",
-		".", "TestUpdateErrors|TestUpdateIsExact",
+		".", "TestUpdate_Errors|TestUpdate_Parallel",
 	},
 	{
 		"an update that creates", "mongostore/mongostore.go",
@@ -31,52 +31,52 @@ var mutations = []mutation{
 	{
 		"limits that forget the clock", "expiry.go",
 		"if !now.Before(i.ExpiresAt) || !now.Before(i.Deadline) {", "if !now.Before(i.Deadline) && !now.Before(i.ExpiresAt) {",
-		".", "TestIdleTimeoutToTheMillisecond|TestLifetimeThatNoTouchExtends",
+		".", "TestIdleTimeout_ToTheMillisecond|TestLifetime_NotExtendedByTouch",
 	},
 	{
 		"configured limits that do not count", "expiry.go",
 		"return i.IdleTimeout > 0 ||", "return true ||",
-		".", "TestLoweringALimitByADeployWorks",
+		".", "TestTimeouts_LoweredByDeploy",
 	},
 	{
 		"a verifier compared by its first byte", "admit.go",
 		"return subtle.ConstantTimeCompare(r.Verifier, s.verifier()) == 1", "return subtle.ConstantTimeCompare(r.Verifier[:min(1, len(r.Verifier))], s.verifier()[:min(1, len(r.Verifier))]) == 1",
-		".", "TestMarkerIsNobodysSession|TestSupersededToken|TestARecordWithoutAVerifierAdmitsNobody",
+		".", "TestRevokeAll_MarkerIsNoSession|TestToken_Superseded|TestAdmit_RecordWithoutVerifier",
 	},
 	{
 		"a token of any length", "cookie.go",
 		"\t\tdefault:\n\t\t\tcontinue\n", "\t\tdefault:\n\t\t\tif len(raw) < tokenSize {\n\t\t\t\tcontinue\n\t\t\t}\n",
-		".", "TestHostileCookies",
+		".", "TestCookie_Hostile",
 	},
 	{
 		"a commit after the body", "response.go",
 		"func (w *response) Write(b []byte) (int, error) {\n	if w.begin() != nil {", "func (w *response) Write(b []byte) (int, error) {\n	defer w.begin()\n	if w.err != nil {",
-		".", "TestEveryKindOfResponse",
+		".", "TestResponse_EveryKind",
 	},
 	{
 		"103 taken for the response", "response.go",
 		"status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols", "status == 100",
-		".", "TestEarlyHintsAreNotTheResponse|TestEveryKindOfResponse",
+		".", "TestWriteHeader_EarlyHints|TestResponse_EveryKind",
 	},
 	{
 		"a failed save that leaves the handler's headers", "response.go",
 		"	clear(h)\n", "",
-		".", "TestEveryKindOfResponse",
+		".", "TestResponse_EveryKind",
 	},
 	{
 		"a failed load taken for no session", "admit.go",
 		"		case err != nil:\n			return m.wrapStoreError(bctx, err)\n", "		case err != nil:\n			continue\n",
-		".", "TestStoreErrorsAreAnsweredNotHidden",
+		".", "TestErrorPage_StoreFails",
 	},
 	{
 		"a superseded token that may write", "save.go",
 		"\tcase s.standing == superseded && p.signOut, s.needsSignIn() && p.user == \"\" && !p.signOut:\n\t\treturn ErrSuperseded\n", "",
-		".", "TestSupersededToken",
+		".", "TestToken_Superseded",
 	},
 	{
 		"a superseded token that is forgotten", "admit.go",
 		"case s.admitted.Before(rec.RenewedAt.Add(grace)):", "case s.admitted.Before(rec.RenewedAt):",
-		".", "TestSupersededToken",
+		".", "TestToken_Superseded",
 	},
 	{
 		"a reload past a renewal", "admit.go",
@@ -86,52 +86,52 @@ var mutations = []mutation{
 	{
 		"a repeated compare past a sign-in", "update.go",
 		"\tcase !owned:\n", "\tcase !owned && false:\n",
-		".", "TestUpdateErrors",
+		".", "TestUpdate_Errors",
 	},
 	{
 		"a twin that joins whoever signed in", "renew.go",
 		"|| found.User != user ||", "||",
-		".", "TestRenewalsOfDifferentKindsDoNotJoin|TestSupersededToken",
+		".", "TestRenew_BesideSignIn|TestToken_Superseded",
 	},
 	{
 		"another user who keeps the data", "session.go",
 		"if is := s.owner(); is != \"\" && is != user {", "if is := s.owner(); is == \"nobody\" {",
-		".", "TestPendingStateWithinOneRequest",
+		".", "TestSession_PendingChanges",
 	},
 	{
 		"a sign-in that does not look for revocations", "signin.go",
 		"\terr := s.m.checkRevoked(ctx, rec, since)\n", "\tvar err error\n",
-		".", "TestSignInUnderWayIsRevokedToo",
+		".", "TestRevokeAll_ConcurrentSignIn",
 	},
 	{
 		"a revocation that ends the request's own sign-in", "revoke.go",
 		"\tif s.revoked.After(s.admitted) {\n", "\tif false {\n",
-		".", "TestOneMaySignInAgainAfterOnesOwnRevocation",
+		".", "TestRevokeAll_SameRequestMaySignIn",
 	},
 	{
 		"a revocation moved back in time", "revoke.go",
 		"max(r.NotBefore+1, now.UnixNano())", "now.UnixNano()",
-		".", "TestRevocationsByManyKeepTheLatest",
+		".", "TestRevokeAll_ConcurrentCalls",
 	},
 	{
 		"a Revoke by ID that leaves no mark", "revoke.go",
 		"if m.now().Sub(rec.SignedInAt) < markerLife {", "if false {",
-		".", "TestRevokeOfASignInThatInsertsAgain",
+		".", "TestRevoke_RepeatedInsert",
 	},
 	{
 		"SignOut that leaves the other cookies' sessions", "signout.go",
 		"s.deleteAll(ctx, append(s.others, s.rec.ID))", "s.deleteAll(ctx, []ID{s.rec.ID})",
-		".", "TestManyCookiesOfOneName",
+		".", "TestCookie_SeveralOfOneName",
 	},
 	{
 		"a late change that is dropped", "response.go",
 		"w.s.end(w.r.Context(), w.err == nil)", "w.s.end(w.r.Context(), false)",
-		".", "TestLateChanges",
+		".", "TestLateChange_Outcomes",
 	},
 	{
 		"a panic that saves", "middleware.go",
 		"		res.abandon()\n", "		res.finish()\n",
-		".", "TestPanicsDiscard",
+		".", "TestPanic_DiscardsChanges",
 	},
 	{
 		"a renewal for a client that is gone", "deliver.go",
@@ -141,12 +141,12 @@ var mutations = []mutation{
 	{
 		"a context that has ended taken for a client that is gone", "deliver.go",
 		"	if err == nil {\n		return false\n	}\n	inner", "	if err != nil {\n		return true\n	}\n	inner",
-		".", "TestContextEnds_ClientIsThere",
+		".", "TestContextEnds_ClientConnected",
 	},
 	{
 		"a client that gets the response of a TimeoutHandler", "deliver.go",
 		"\"*http.timeoutWriter\"", "\"\"",
-		".", "TestTimeoutHandlerThatCutsShort",
+		".", "TestTimeoutHandler_CutsShort",
 	},
 	{
 		"cache headers that depend on when the session is read", "header.go",
@@ -171,7 +171,7 @@ var mutations = []mutation{
 	{
 		"an error that is answered with 200", "errorpage.go",
 		"status: HTTPStatus(err)}", "status: http.StatusOK}",
-		".", "TestErrorHandler_SetsNoStatus",
+		".", "TestWithErrorHandler_SetsNoStatus",
 	},
 	{
 		"late changes that wait for the end", "response.go",
@@ -206,7 +206,7 @@ var mutations = []mutation{
 	{
 		"a cookie that other sites' requests replace", "save.go",
 		"	case s.creates() && p.user == \"\" && s.withheldErr != nil:\n		return s.withheldErr\n", "",
-		".", "TestCrossSiteRequests",
+		".", "TestCrossSite_Requests",
 	},
 	{
 		"a session started outside the cookie's path", "withheld.go",
@@ -226,17 +226,17 @@ var mutations = []mutation{
 	{
 		"a token in the database", "token.go",
 		"	sum := sha256.Sum256(s[:])\n	return sum[:]\n", "	sum := [sha256.Size]byte(s)\n	return sum[:]\n",
-		".", "TestFault16UsableTokensInTheDatabase",
+		".", "TestFault16_TokensInDatabase",
 	},
 	{
 		"a write that only one server has", "mongostore/mongostore.go",
 		"SetWriteConcern(&writeconcern.WriteConcern{W: \"majority\", Journal: &journal})", "SetWriteConcern(&writeconcern.WriteConcern{W: 1, Journal: &journal})",
-		"mongostore", "TestWhateverTheURIOrClientSays",
+		"mongostore", "TestOpen_ConcernsOfTheURI",
 	},
 	{
 		"any peer's word for the client's address", "proxy.go",
 		"if n++; !m.trusts(addr) || n > maxHops {", "if n++; n > maxHops {",
-		".", "TestReportBehindOneTrustedProxy",
+		".", "TestProduction_TrustedProxy",
 	},
 	{
 		"a client's address from a header that the proxy passes through", "proxy.go",
@@ -266,17 +266,17 @@ var mutations = []mutation{
 	{
 		"cookies that are not Secure", "options.go",
 		"sameSite: http.SameSiteLaxMode, secure: true}", "sameSite: http.SameSiteLaxMode}",
-		".", "TestReportDefaults",
+		".", "TestProduction_Defaults",
 	},
 	{
 		"visitors who get a record for nothing", "pending.go",
 		"	for _, v := range s.pend.values {\n		if v.Version != 0 {\n			return true\n		}\n	}\n", "	if len(s.pend.values) > 0 {\n		return true\n	}\n",
-		".", "TestReportNothingIsStoredForUntouchedVisitors",
+		".", "TestProduction_VisitorWithoutSession",
 	},
 	{
 		"data that outgrows its maximum", "save.go",
 		"	if size > m.maxSize && size > old {", "	if size > m.maxSize && size > old && false {",
-		".", "TestFaultsReplaceThePage",
+		".", "TestInvalidCall_ReplacesThePage",
 	},
 	{
 		"a value that is encoded without its address", "codec.go",
@@ -346,7 +346,7 @@ var mutations = []mutation{
 	{
 		"data above a maximum that cannot shrink", "save.go",
 		"	if size > m.maxSize && size > old {", "	if size > m.maxSize {",
-		".", "TestWithMaxSize_ConcurrentRequests|TestDataMayShrinkBelowALoweredMaximum",
+		".", "TestWithMaxSize_ConcurrentRequests|TestWithMaxSize_Lowered",
 	},
 	{
 		"a refusal of an integer that is not rounded", "roundtrip.go",
@@ -376,7 +376,7 @@ var mutations = []mutation{
 	{
 		"a document that is too large for the driver", "mongostore/errors.go",
 		"	if errors.Is(err, driver.ErrDocumentTooLarge) {", "	if errors.Is(err, driver.ErrDocumentTooLarge) && false {",
-		"mongostore", "TestTooLargeForTheDriver",
+		"mongostore", "TestWrite_TooLargeForTheDriver",
 	},
 	{
 		"a too large document that only its code tells", "mongostore/errors.go",
@@ -446,66 +446,66 @@ var mutations = []mutation{
 	{
 		"a renewal without a sign-in that joins another one", "renew.go",
 		"	if user == \"\" || found.User != user ||", "	if user == \"\" {\n		user = s.rec.User\n	}\n	if found.User != user ||",
-		"internal/model", "TestTime",
+		"internal/model", "TestTimeouts",
 	},
 	{
 		"a sign-in that joins a renewal of long ago", "renew.go",
 		" || !s.m.now().Before(found.RenewedAt.Add(grace)) {", " || !s.m.now().Before(found.RenewedAt.Add(24*grace)) {",
-		"internal/model", "TestTime",
+		"internal/model", "TestTimeouts",
 	},
 	{
 		"a sign-in whose second step fails", "signin.go",
 		"		return s.leaveUnsettled(rec, t, since, err)\n	}\n	s.mu.Lock()\n", "		return err\n	}\n	s.mu.Lock()\n",
-		"internal/model", "TestPairsInAnOutage",
+		"internal/model", "TestPairs_InAnOutage",
 	},
 	{
 		"a token of a sign-in without its second step that is not marked", "signin.go",
 		"	t.unsettled = since.UnixNano()\n	c, err :=", "	c, err :=",
-		"internal/model", "TestPairsInAnOutage",
+		"internal/model", "TestPairs_InAnOutage",
 	},
 	{
 		"a revoked sign-in that the request goes on with", "signin.go",
 		"		if s.rec.id() == rec.ID {\n			s.forget()\n		}\n", "",
-		"internal/model", "TestPairsInAnOutage",
+		"internal/model", "TestPairs_InAnOutage",
 	},
 	{
 		"a sign-in over a session that has ended", "save.go",
 		"	if p.user == \"\" || !errors.Is(err, ErrNotFound) {\n", "	if true {\n",
-		"internal/model", "TestPairsInAnOutage",
+		"internal/model", "TestPairs_InAnOutage",
 	},
 	{
 		"an Update that reads values from after a sign-in", "admit.go",
 		"	return bytes.Equal(rec.Verifier, before) || bytes.Equal(rec.Verifier, s.rec.Verifier)\n", "	return rec.User == s.rec.User || bytes.Equal(rec.Verifier, before)\n",
-		"internal/model", "TestPairsThatRepeat",
+		"internal/model", "TestPairs_Repeat",
 	},
 	{
 		"a queue of Updates that looks past a sign-in", "update.go",
 		"bytes.Equal(turn.verifier, rec.Verifier) {", "(turn.verifier != nil || bytes.Equal(turn.verifier, rec.Verifier)) {",
-		"internal/model", "TestPairsInOneProcess",
+		"internal/model", "TestPairs_InOneProcess",
 	},
 	{
 		"a write that is repeated although it may have been applied", "outcome.go",
 		"		case o == unknown && !refused:\n", "		case o == unknown && !refused && len(ch.Set) == 0:\n",
-		"internal/model", "TestPairsThatRepeat",
+		"internal/model", "TestPairs_Repeat",
 	},
 	{
 		"a Clear that is repeated after it was applied", "outcome.go",
 		"	if left == 0 && len(ch.Set) == 0 {\n		return applied //", "	if len(ch.Set) == 0 {\n		return notApplied //",
-		"internal/model", "TestPairsThatRepeat",
+		"internal/model", "TestPairs_Repeat",
 	},
 	{
 		"a Save that forgets the attempt of an earlier one", "save.go",
 		"	if a == nil || s.rec == nil {\n		return nil\n	}\n	if a.next", "	if a == nil || s.rec == nil || true {\n		return nil\n	}\n	if a.next",
-		"internal/model", "TestPairsThatRepeat",
+		"internal/model", "TestPairs_Repeat",
 	},
 	{
 		"a pending Update over a value that another goroutine has saved", "update.go",
 		"	if is, _ := s.value(name); !s.updatesPending(name) || is.Version != old.Version {\n", "	if is, _ := s.value(name); is.Version != old.Version && false {\n",
-		"internal/model", "TestGoroutinesOfOneRequest",
+		"internal/model", "TestGoroutines_OneRequest",
 	},
 	{
 		"an Update that a Reload hides", "update.go",
 		"		rec.put(sw.name, is)\n		sw.turn.last", "		sw.turn.last",
-		"internal/model", "TestGoroutinesOfOneRequest",
+		"internal/model", "TestGoroutines_OneRequest",
 	},
 }

@@ -5,57 +5,57 @@ var protocol = []mutation{
 	{
 		"a renewal that joins without a sign-in", "renew.go",
 		"if user == \"\" || found.User != user ||", "if user != \"\" && found.User != user ||",
-		".", "TestRenew_OnlyASignInJoins",
+		".", "TestRenew_OnlySignInJoins",
 	},
 	{
 		"a sign-in that joins however late", "renew.go",
 		" || !s.m.now().Before(found.RenewedAt.Add(grace)) {", " {",
-		".", "TestSignIn_JoinsWithinTheGracePeriodOnly",
+		".", "TestSignIn_JoinsWithinGracePeriod",
 	},
 	{
 		"a failed sign-in that keeps its token", "signin.go",
 		"		return s.leaveUnsettled(rec, t, since, err)\n", "		return err\n",
-		".", "TestSignIn_AFailedStepEndsNoSession",
+		".", "TestSignIn_FailedStep",
 	},
 	{
 		"an unsettled token that is not judged", "admit.go",
 		"if err == nil && t.unsettled != 0 && rec.matches(t.secret) {", "if false {",
-		".", "TestSignIn_UnsettledTokenMeetsTheRevocation",
+		".", "TestSignIn_CompletedLater",
 	},
 	{
 		"an unsettled token that is judged for ever", "signin.go",
 		"	if m.now().Sub(since) >= markerLife {\n		return nil\n	}\n", "",
-		".", "TestSignIn_UnsettledTokenMeetsTheRevocation",
+		".", "TestSignIn_CompletedLater",
 	},
 	{
 		"a failed sign-in that acts for the user", "signin.go",
 		"s.rec, s.secret, s.standing = rec, t.secret, unsettled", "s.rec, s.secret, s.standing = rec, t.secret, current",
-		".", "TestSignIn_RefusedActsForNobody",
+		".", "TestSignIn_DiscardedAfterFailure",
 	},
 	{
 		"a revoked sign-in that acts for the user", "signin.go",
 		"		if s.rec.id() == rec.ID {\n			s.forget()\n		}\n", "",
-		".", "TestSignIn_RefusedActsForNobody",
+		".", "TestSignIn_DiscardedAfterFailure",
 	},
 	{
 		"a sign-in refused by a record that is gone", "save.go",
 		"if p.user == \"\" || !errors.Is(err, ErrNotFound) {", "if true {",
-		".", "TestRevokeAll_ThenSignInInTheSameRequest",
+		".", "TestRevokeAll_OwnSessionThenSignIn",
 	},
 	{
 		"an Update that reads past a sign-in of the same user", "admit.go",
 		"	return bytes.Equal(rec.Verifier, before) || bytes.Equal(rec.Verifier, s.rec.Verifier)\n", "	return bytes.Equal([]byte(rec.User), []byte(s.rec.User))\n",
-		".", "TestUpdate_AfterASignInElsewhere|TestReload",
+		".", "TestUpdate_AfterConcurrentSignIn|TestReload",
 	},
 	{
 		"an Update that takes its own renewal for another's", "admit.go",
 		"	return bytes.Equal(rec.Verifier, before) || bytes.Equal(rec.Verifier, s.rec.Verifier)\n", "	return bytes.Equal(rec.Verifier, before)\n",
-		".", "TestUpdate_AfterARenewalOfItsOwn",
+		".", "TestUpdate_AfterOwnRenewal",
 	},
 	{
 		"an Update that is handed another token's value", "update.go",
 		"if !pending && turn.last != nil && bytes.Equal(turn.verifier, rec.Verifier) {", "if !pending && turn.last != nil && bytes.Equal(nil, nil) {",
-		".", "TestUpdate_AfterASignInInTheQueue",
+		".", "TestUpdate_QueuedBehindSignIn",
 	},
 	{
 		"an Update that pending into a state that is gone", "update.go",
@@ -65,12 +65,12 @@ var protocol = []mutation{
 	{
 		"an Update that undoes a Reload", "update.go",
 		"if v, _ := rec.valueOf(sw.name); v.Version == old.Version {", "if true {",
-		".", "TestReload_BesideAnUpdate",
+		".", "TestReload_BesideUpdate",
 	},
 	{
 		"an Update applied twice after a conflict", "update.go",
 		"	if sent(found) {\n", "	if sw.lost && sent(found) {\n",
-		".", "TestUpdate_AppliedAndAnsweredConflict",
+		".", "TestUpdate_ConflictAlthoughApplied",
 	},
 	{
 		"a save repeated without looking", "outcome.go",
@@ -90,12 +90,12 @@ var protocol = []mutation{
 	{
 		"a save that forgets an unknown outcome", "save.go",
 		"		s.keepAttempt(ch, token{})\n", "",
-		".", "TestSave_AgainAfterAnUnknownOutcome",
+		".", "TestSave_AgainAfterUnknownOutcome",
 	},
 	{
 		"a renewal that forgets an unknown outcome", "renew.go",
 		"		s.keepAttempt(ch, next)\n", "",
-		".", "TestSave_AgainAfterAnUnknownOutcome",
+		".", "TestSave_AgainAfterUnknownOutcome",
 	},
 	{
 		"a write that only one server shows", "outcome.go",
@@ -110,22 +110,22 @@ var protocol = []mutation{
 	{
 		"a store's call under the lock that readers take", "save.go",
 		"	err := s.m.sendChange(ctx, rec, ch)\n	s.mu.Lock()\n", "	s.mu.Lock()\n	err := s.m.sendChange(ctx, rec, ch)\n",
-		".", "TestCallbacksMayReadTheSession",
+		".", "TestCallbacks_ReadTheSession",
 	},
 	{
 		"a marker that grows", "revoke.go",
 		"	r.trim(now)\n", "",
-		".", "TestRevoke_KeepsTheMarkerSmall",
+		".", "TestRevoke_MarkerSize",
 	},
 	{
 		"a marker that forgets whom it leaves out", "revoke.go",
 		"		r.NotBefore = max(r.NotBefore, at)\n", "",
-		".", "TestRevoke_KeepsTheMarkerSmall",
+		".", "TestRevoke_MarkerSize",
 	},
 	{
 		"a revocation from a wrong clock that stays", "revoke.go",
 		"	if r.correct(m.now()) {", "	if false {",
-		".", "TestRevokeAll_ByAReplicaWhoseClockIsAhead",
+		".", "TestRevokeAll_ClockAhead",
 	},
 	{
 		"an expired session that leaves no trace", "admit.go",
@@ -135,7 +135,7 @@ var protocol = []mutation{
 	{
 		"a lifetime that no cookie has", "config.go",
 		"c.checkRange(\"WithLifetime\", c.lifetime, time.Second, maxCookieAge)", "c.checkRange(\"WithLifetime\", c.lifetime, time.Second, 10*maxCookieAge)",
-		".", "TestLifetimesBeyondThatOfACookie",
+		".", "TestLifetime_LongerThanCookies",
 	},
 }
 

@@ -52,13 +52,13 @@ func (r *run) goTest(ctx context.Context, env []string, args ...string) error {
 // stress.
 func proveRaces(ctx context.Context, r *run) error {
 	if r.short {
-		return r.stress(ctx, "TestNoResurrection/all") // the gate runs them all, among the library's tests
+		return r.stress(ctx, "TestSignOut_TwoProcesses/all") // the gate runs them all, among the library's tests
 	}
-	return r.stress(ctx, "TestNoResurrection|TestDoubleSignIns")
+	return r.stress(ctx, "TestSignOut_TwoProcesses|TestSignIn_TwoProcesses")
 }
 
 func proveWrites(ctx context.Context, r *run) error {
-	return r.stress(ctx, "TestParallelKeys|TestParallelUpdates")
+	return r.stress(ctx, "TestSet_TwoProcesses|TestUpdate_TwoProcesses")
 }
 
 func (r *run) stress(ctx context.Context, tests string) error {

@@ -14,7 +14,7 @@ import (
 
 // A checker that finds nothing must be one that can find: each of these apps
 // breaks one promise.
-func TestVisitorFinds(t *testing.T) {
+func TestVisitor_Finds(t *testing.T) {
 	cases := []struct {
 		name string
 		lie  func(next http.Handler) http.Handler
@@ -119,7 +119,7 @@ func resurrecting() func(http.Handler) http.Handler {
 	}
 }
 
-func TestSearchFinds(t *testing.T) {
+func TestSearch_Finds(t *testing.T) {
 	m := memstore.NewManager(session.DangerouslyAllowHTTP())
 	rec := httptest.NewRecorder()
 	m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

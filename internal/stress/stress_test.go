@@ -137,9 +137,9 @@ func (r *rig) begin(i int) (cookie string, id session.ID, err error) {
 	return got.cookie, got.id, err
 }
 
-// TestNoResurrection destroys sessions while they are saved, touched and
+// TestSignOut_TwoProcesses destroys sessions while they are saved, touched and
 // renewed.
-func TestNoResurrection(t *testing.T) {
+func TestSignOut_TwoProcesses(t *testing.T) {
 	each(t, 10_000, func(r *rig, n int) {
 		var met, refused, spared atomic.Int64
 		back := r.parallel(n, r.workers(), func(i int) error {
@@ -228,8 +228,8 @@ func (r *rig) gone(i int, id session.ID, cookies []string) error {
 	return nil
 }
 
-// TestParallelKeys writes distinct keys of one session at once.
-func TestParallelKeys(t *testing.T) {
+// TestSet_TwoProcesses writes distinct keys of one session at once.
+func TestSet_TwoProcesses(t *testing.T) {
 	each(t, 1_000, func(r *rig, n int) {
 		cookie, id, err := r.begin(0)
 		require.NoError(r.t, err)
@@ -258,8 +258,8 @@ func TestParallelKeys(t *testing.T) {
 	})
 }
 
-// TestParallelUpdates counts in one value at once.
-func TestParallelUpdates(t *testing.T) {
+// TestUpdate_TwoProcesses counts in one value at once.
+func TestUpdate_TwoProcesses(t *testing.T) {
 	each(t, 1_000, func(r *rig, n int) {
 		cookie, _, err := r.begin(0)
 		require.NoError(r.t, err)
@@ -290,8 +290,8 @@ func TestParallelUpdates(t *testing.T) {
 	})
 }
 
-// TestDoubleSignIns signs in twice at once over one anonymous session.
-func TestDoubleSignIns(t *testing.T) {
+// TestSignIn_TwoProcesses signs in twice at once over one anonymous session.
+func TestSignIn_TwoProcesses(t *testing.T) {
 	each(t, 200, func(r *rig, n int) {
 		var agreed, told atomic.Int64
 		r.parallel(n, r.workers(), func(i int) error {

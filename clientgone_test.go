@@ -15,7 +15,7 @@ import (
 )
 
 // A context that ends says nothing of the client: it may well be waiting.
-func TestContextEnds_ClientIsThere(t *testing.T) {
+func TestContextEnds_ClientConnected(t *testing.T) {
 	deadline := func(next http.Handler) http.Handler { // as chi's Timeout
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ctx, cancel := context.WithTimeout(r.Context(), time.Nanosecond)

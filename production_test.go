@@ -75,7 +75,7 @@ func process(t *testing.T, db string) (base string, kill func()) {
 	return strings.TrimSpace(string(line[:n])), kill
 }
 
-func TestReportPersistsAcrossAProcessRestart(t *testing.T) {
+func TestProduction_ProcessRestart(t *testing.T) {
 	db := testserver.Collection(t).Database().Name()
 	v := newVisitor(t)
 	base, kill := process(t, db)
@@ -86,7 +86,7 @@ func TestReportPersistsAcrossAProcessRestart(t *testing.T) {
 	require.Equal(t, "ann red", v.send("GET", base+"/").body)
 }
 
-func TestReportTwoInstancesBehindABalancer(t *testing.T) {
+func TestProduction_TwoInstances(t *testing.T) {
 	db := testserver.Collection(t).Database().Name()
 	one, killOne := process(t, db)
 	two, _ := process(t, db)
@@ -107,7 +107,7 @@ func TestReportTwoInstancesBehindABalancer(t *testing.T) {
 	require.Equal(t, "ann red", v.send("GET", balancer.URL+"/").body)
 }
 
-func TestReportTTLIndexAndItsEffect(t *testing.T) {
+func TestProduction_TTLIndex(t *testing.T) {
 	server := testserver.Get(t)
 	server.Need(t, "TTL indexes", server.TTL)
 	coll := testserver.Collection(t)
@@ -145,7 +145,7 @@ func intsOf(t *testing.T, doc bson.Raw) string {
 	return string(must(bson.MarshalExtJSON(m, false, false)))
 }
 
-func TestReportDefaults(t *testing.T) {
+func TestProduction_Defaults(t *testing.T) {
 	store := newMongo(t)
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	c := v.login(a, "ann").setCookie(host)
@@ -173,7 +173,7 @@ func daysText(d time.Duration) string {
 	return d.String()
 }
 
-func TestReportBehindOneTrustedProxy(t *testing.T) {
+func TestProduction_TrustedProxy(t *testing.T) {
 	log := new(logs)
 	trusted := session.WithTrustedProxies(netip.MustParsePrefix("192.0.2.0/24"))
 	m := newManager(t, memstore.New(), trusted, session.WithClientInfo(), log.option())
@@ -205,7 +205,7 @@ func TestReportBehindOneTrustedProxy(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), "\n"), "one warning is enough")
 }
 
-func TestReportNothingIsSavedWhenNothingChanged(t *testing.T) {
+func TestProduction_UnchangedSession(t *testing.T) {
 	coll, count := counted(t)
 	a, v := newApp(t, newManager(t, openMongo(t, coll, alone))), newVisitor(t)
 	v.login(a, "ann")
@@ -216,7 +216,7 @@ func TestReportNothingIsSavedWhenNothingChanged(t *testing.T) {
 	require.Equal(t, "find find find find find", count.take())
 }
 
-func TestReportNothingIsStoredForUntouchedVisitors(t *testing.T) {
+func TestProduction_VisitorWithoutSession(t *testing.T) {
 	coll, count := counted(t)
 	store := openMongo(t, coll, alone)
 	a := newApp(t, newManager(t, store))
@@ -237,14 +237,14 @@ func TestReportNothingIsStoredForUntouchedVisitors(t *testing.T) {
 	require.Zero(t, documents(t, store))
 }
 
-func TestReportMissingConfigurationFailsFast(t *testing.T) {
+func TestProduction_MissingConfiguration(t *testing.T) {
 	_, err := mongostore.Open(background, "")
 	require.ErrorContains(t, err, "MONGO_URI")
 	_, err = session.New(memstore.New(), "")
 	require.ErrorContains(t, err, "SESSION_SECRET")
 }
 
-func TestReportMemstorePanicsInAProgram(t *testing.T) {
+func TestProduction_MemstorePanics(t *testing.T) {
 	out, err := exec.Command("go", "run", "./memstore/testdata/program").CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "panic: memstore:")
@@ -254,7 +254,7 @@ func TestReportMemstorePanicsInAProgram(t *testing.T) {
 // myStore is a user's own Store.
 type myStore struct{ session.Store }
 
-func TestReportOwnStore(t *testing.T) {
+func TestProduction_CustomStore(t *testing.T) {
 	a, v := newApp(t, newManager(t, myStore{memstore.New()})), newVisitor(t)
 	v.login(a, "ann")
 	require.Equal(t, "ann", v.user(a))

@@ -36,7 +36,7 @@ func eachLoss(t *testing.T, f func(t *testing.T, store *faulty, applied bool)) {
 	}
 }
 
-func TestInsertWithLostReplies(t *testing.T) {
+func TestInsert_LostReplies(t *testing.T) {
 	eachLoss(t, func(t *testing.T, store *faulty, applied bool) {
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
 		store.uncertain("Insert", applied, 2)
@@ -64,7 +64,7 @@ func TestInsertWithLostReplies(t *testing.T) {
 	})
 }
 
-func TestRenewalWithLostReplies(t *testing.T) {
+func TestRenew_LostReplies(t *testing.T) {
 	eachLoss(t, func(t *testing.T, store *faulty, applied bool) {
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
 		request(v, a, func(s *session.Session) { color.Set(s, "red") })
@@ -90,7 +90,7 @@ func TestRenewalWithLostReplies(t *testing.T) {
 	})
 }
 
-func TestCompareWithLostReplies(t *testing.T) {
+func TestUpdate_LostReplies(t *testing.T) {
 	eachLoss(t, func(t *testing.T, store *faulty, applied bool) {
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
 		add := func(s *session.Session) error {
@@ -116,7 +116,7 @@ func TestCompareWithLostReplies(t *testing.T) {
 	})
 }
 
-func TestDestroyAndRevokeWithLostReplies(t *testing.T) {
+func TestSignOut_LostReplies(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	m := newManager(t, store)
 	a, v := newApp(t, m), newVisitor(t)
@@ -133,7 +133,7 @@ func TestDestroyAndRevokeWithLostReplies(t *testing.T) {
 
 // The renewal of a request was applied and its reply lost; then a twin joined it
 // and renewed again. The first one cannot say that nothing was stored.
-func TestARenewalThatWasRenewedAgainIsUncertain(t *testing.T) {
+func TestRenew_RenewedAgain(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) { color.Set(s, "red") })
@@ -166,7 +166,7 @@ func (u *afterUpdate) Update(ctx ctxT, id session.ID, ch *session.Change) error 
 
 // A server may apply a write long after its connection has died, when the
 // Update has read back that it was not applied and tried again.
-func TestAnUpdateAppliedLateIsNotAppliedTwice(t *testing.T) {
+func TestUpdate_AppliedLate(t *testing.T) {
 	for name, after := range map[string]func(land func()){
 		"before the next try":  func(land func()) { land() },
 		"and then overwritten": nil,
@@ -232,7 +232,7 @@ func (s *lateStore) Update(ctx ctxT, id session.ID, ch *session.Change) error {
 
 // A sign-in repeats its insert where the reply was lost. If its session was
 // revoked by its ID in between, it stays so.
-func TestRevokeOfASignInThatInsertsAgain(t *testing.T) {
+func TestRevoke_RepeatedInsert(t *testing.T) {
 	store := &revokedBetween{Store: memstore.New()}
 	m := newManager(t, store)
 	store.revoke = func(id session.ID) { require.NoError(t, m.Revoke(background, "ann", id)) }

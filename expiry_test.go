@@ -23,7 +23,7 @@ func clocked(t *testing.T, store session.Store, opts ...session.Option) (*app, *
 	return newApp(t, m), now
 }
 
-func TestIdleTimeoutToTheMillisecond(t *testing.T) {
+func TestIdleTimeout_ToTheMillisecond(t *testing.T) {
 	for name, c := range map[string]struct {
 		opts  []session.Option
 		start func(s *session.Session)
@@ -53,7 +53,7 @@ func TestIdleTimeoutToTheMillisecond(t *testing.T) {
 	}
 }
 
-func TestLifetimeThatNoTouchExtends(t *testing.T) {
+func TestLifetime_NotExtendedByTouch(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, now := clocked(t, store, session.WithIdleTimeout(time.Hour), session.WithLifetime(10*time.Hour))
 		v := newVisitor(t)
@@ -77,7 +77,7 @@ func TestLifetimeThatNoTouchExtends(t *testing.T) {
 	})
 }
 
-func TestLoweringALimitByADeployWorks(t *testing.T) {
+func TestTimeouts_LoweredByDeploy(t *testing.T) {
 	store := memstore.New()
 	a, now := clocked(t, store)
 	v := newVisitor(t)
@@ -104,7 +104,7 @@ func TestLoweringALimitByADeployWorks(t *testing.T) {
 }
 
 // An active visitor is never logged out, and costs a write per interval.
-func TestTouchIntervals(t *testing.T) {
+func TestTouch_Intervals(t *testing.T) {
 	for _, c := range []struct{ idle, touch, own time.Duration }{
 		{14 * day, -1, 0},
 		{time.Hour, -1, 0},
@@ -167,7 +167,7 @@ func TestTouchIntervals(t *testing.T) {
 	}
 }
 
-func TestAShortenedLimitIsNotUndoneByATouch(t *testing.T) {
+func TestTouch_AfterShorterTimeout(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, now := clocked(t, store)
 		v := newVisitor(t)
@@ -202,7 +202,7 @@ func (s *stopping) Update(ctx ctxT, id session.ID, ch *session.Change) error {
 	return s.Store.Update(ctx, id, ch)
 }
 
-func TestReplicasWhoseClocksDiffer(t *testing.T) {
+func TestExpiry_ClocksDiffer(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		behind, now := clocked(t, store, session.WithIdleTimeout(time.Minute))
 		m := newManager(t, store, session.WithIdleTimeout(time.Minute))
@@ -225,7 +225,7 @@ func TestReplicasWhoseClocksDiffer(t *testing.T) {
 
 // Judged once: a request that was admitted can save, although its session has
 // expired meanwhile; Save and the next request judge anew.
-func TestARequestThatOutlivesItsSession(t *testing.T) {
+func TestExpiry_DuringRequest(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, now := clocked(t, store, session.WithIdleTimeout(time.Minute))
 		v := newVisitor(t)
@@ -251,7 +251,7 @@ func TestARequestThatOutlivesItsSession(t *testing.T) {
 	})
 }
 
-func TestASaveKeepsALongConnectionAlive(t *testing.T) {
+func TestSave_KeepsLongConnectionAlive(t *testing.T) {
 	a, now := clocked(t, memstore.New(), session.WithIdleTimeout(time.Minute))
 	v := newVisitor(t)
 	v.login(a, "ann")
@@ -265,7 +265,7 @@ func TestASaveKeepsALongConnectionAlive(t *testing.T) {
 	require.Equal(t, "ann", v.user(a))
 }
 
-func TestAJobIsNoActivity(t *testing.T) {
+func TestLoadID_IsNoActivity(t *testing.T) {
 	a, now := clocked(t, memstore.New(), session.WithIdleTimeout(time.Minute))
 	v := newVisitor(t)
 	var id session.ID

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -127,7 +128,7 @@ func TestErrorPage_Arrives(t *testing.T) {
 }
 
 // A handler that copies without end is told too.
-func TestErrorPage_EndsAnEndlessCopy(t *testing.T) {
+func TestErrorPage_EndlessCopy(t *testing.T) {
 	res := answerOfFailedCommit(t, false, func(w http.ResponseWriter, _ *http.Request, _ *session.Session) {
 		_, err := io.Copy(w, endless{})
 		require.ErrorIs(t, err, errDown)
@@ -164,7 +165,7 @@ func TestErrorPage_HandlerAborts(t *testing.T) {
 
 // An error handler may abort the connection itself. That is not swallowed, as
 // there is no error page.
-func TestErrorHandler_Aborts(t *testing.T) {
+func TestWithErrorHandler_Aborts(t *testing.T) {
 	abort := session.WithErrorHandler(func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) })
 	for _, do := range []handler{nothing, func(w http.ResponseWriter, _ *http.Request, _ *session.Session) { write(w) }} {
 		bothProtocols(t, func(t *testing.T, http2 bool) {
@@ -174,7 +175,7 @@ func TestErrorHandler_Aborts(t *testing.T) {
 }
 
 // An error must not be answered with 200, whatever an error handler leaves out.
-func TestErrorHandler_SetsNoStatus(t *testing.T) {
+func TestWithErrorHandler_SetsNoStatus(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer func(w http.ResponseWriter, r *http.Request, err error)
 		status int
@@ -222,4 +223,48 @@ func TestErrorPage_Compressed(t *testing.T) {
 	res := v.send("GET", srv.URL)
 	require.NoError(t, res.err)
 	require.Equal(t, errorPage, res.body)
+}
+
+func TestErrorPage_StoreFails(t *testing.T) {
+	log := new(logs)
+	store := &faulty{Store: memstore.New()}
+	a, v := newApp(t, newManager(t, store, log.option())), newVisitor(t)
+	v.login(a, "ann")
+	store.fail("Load", errDown)
+	ran := false
+	res := v.do(a, func(http.ResponseWriter, *http.Request, *session.Session) { ran = true })
+	require.False(t, ran)
+	require.Equal(t, 503, res.StatusCode)
+	require.Equal(t, "5", res.Header.Get("Retry-After"))
+	require.Equal(t, "no-store", res.Header.Get("Cache-Control"))
+	require.Empty(t, res.Header["Set-Cookie"])
+	require.NotContains(t, res.body, "down")
+	require.Contains(t, log.String(), "down")
+	store.fail("Load", nil)
+	require.Equal(t, "ann", v.user(a), "signed out by an outage")
+
+	store.fail("Update", errDown)
+	res = v.do(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
+		color.Set(s, "red")
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(201)
+		w.Write([]byte("{}"))
+		require.ErrorIs(t, flush(w), errDown)
+	})
+	require.Equal(t, 503, res.StatusCode)
+	require.NotContains(t, res.body, "{}")
+	require.Equal(t, "text/plain; charset=utf-8", res.Header.Get("Content-Type"))
+}
+
+func TestWithErrorHandler_Custom(t *testing.T) {
+	store := &faulty{Store: memstore.New()}
+	m := newManager(t, store, session.WithErrorHandler(func(w http.ResponseWriter, _ *http.Request, err error) {
+		w.WriteHeader(session.HTTPStatus(err))
+		w.Write([]byte("ours"))
+	}), session.WithLogger(slog.New(slog.DiscardHandler)))
+	a, v := newApp(t, m), newVisitor(t)
+	store.fail("Insert", errDown)
+	res := request(v, a, func(s *session.Session) { color.Set(s, "red") })
+	require.Equal(t, 503, res.StatusCode)
+	require.Equal(t, "ours", res.body)
 }
