@@ -19,20 +19,21 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// Some calls look as if they began the response and do not. (An assertion that
-// ended the goroutine of a TimeoutHandler would leave it waiting.)
+// Some calls look as if they began the response but do not begin it. The
+// assertions in their callbacks use package assert, because ending the
+// goroutine of a TimeoutHandler would make it wait forever.
 func TestResponse_CallsThatDoNotBegin(t *testing.T) {
 	for name, c := range map[string]struct {
 		call   func(t *testing.T, w http.ResponseWriter)
 		around middleware
-		owed   bool // it is refused once there is a cookie to send
+		owed   bool // the call is refused once there is a cookie to send
 	}{
 		"an empty ReadFrom": {call: func(t *testing.T, w http.ResponseWriter) {
 			n, err := w.(io.ReaderFrom).ReadFrom(strings.NewReader(""))
 			assert.NoError(t, err)
 			assert.Zero(t, n)
 		}},
-		"a ReadFrom that fails": {call: func(t *testing.T, w http.ResponseWriter) {
+		"a failing ReadFrom": {call: func(t *testing.T, w http.ResponseWriter) {
 			_, err := w.(io.ReaderFrom).ReadFrom(iotest.ErrReader(errDown))
 			assert.ErrorIs(t, err, errDown)
 		}},
@@ -71,8 +72,8 @@ func testBeginsLater(t *testing.T, http2 bool, around middleware, again bool, ca
 		}
 		color.Set(s, "red")
 		call(t, w)
-		// The response is still to come: a sign-in works, and its headers
-		// replace the handler's.
+		// The response has not begun: a sign-in works, and its headers replace
+		// those of the handler.
 		s.SignIn("ann")
 		assert.NoError(t, s.Save(r.Context()))
 		if again {
@@ -103,12 +104,12 @@ func testBeginsLater(t *testing.T, http2 bool, around middleware, again bool, ca
 	require.Equal(t, 1, store.Len(), "the second sign-in replaces the session of the first")
 }
 
-// Headers without a cookie are written again too.
+// The headers of a response without a cookie are written again too.
 func TestResponse_PrivateAfterRefusedFlush(t *testing.T) {
 	srv, v := start(t, timeout(newManager(t, memstore.New()).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		session.FromContext(r.Context()).User()
 		_ = flush(w)
-		w.Header().Del("Cache-Control") // as http.ServeContent does for an error
+		w.Header().Del("Cache-Control") // like http.ServeContent for an error
 		w.Header().Del("Vary")
 		write(w)
 	}))), false)
@@ -117,8 +118,7 @@ func TestResponse_PrivateAfterRefusedFlush(t *testing.T) {
 	require.Equal(t, "Cookie", res.Header.Get("Vary"))
 }
 
-// A call that did not begin the response leaves no cookie for the hints that
-// follow.
+// A call that did not begin the response adds no cookie to later hints.
 func TestResponse_HintsAfterRefusedFlush(t *testing.T) {
 	noFlush := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(struct{ http.ResponseWriter }{w}, r) })
@@ -142,7 +142,7 @@ func TestResponse_HintsAfterRefusedFlush(t *testing.T) {
 	require.Len(t, res.Header["Set-Cookie"], 1)
 }
 
-// An empty Write begins a response of net/http, so it does here.
+// An empty Write begins the response, as in net/http.
 func TestResponse_EmptyWriteBegins(t *testing.T) {
 	for name, do := range map[string]func(w http.ResponseWriter){
 		"Write":       func(w http.ResponseWriter) { w.Write(nil) },
@@ -166,7 +166,7 @@ func TestResponse_EmptyWriteBegins(t *testing.T) {
 	}
 }
 
-// Two managers: each sees the writer of the other one.
+// With two managers, each writes to the response writer of the other.
 func TestResponse_RefusedFlushOfTwoManagers(t *testing.T) {
 	one, two := newManager(t, memstore.New()), newManager(t, memstore.New(), session.WithCookieName("two"))
 	srv, v := start(t, timeout(one.Wrap(two.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -178,8 +178,7 @@ func TestResponse_RefusedFlushOfTwoManagers(t *testing.T) {
 	require.Len(t, v.send("GET", srv.URL).Cookies(), 2)
 }
 
-// copier is a writer that can copy from a file without reading it, as the one of
-// net/http does.
+// copier is a writer with an optimized ReadFrom, like the one of net/http.
 type copier struct {
 	*httptest.ResponseRecorder
 	from io.Reader
@@ -214,7 +213,7 @@ func TestResponse_ReadFromPassesTheSourceOn(t *testing.T) {
 	}
 }
 
-// A source may return its end, or an error, together with its last bytes.
+// A source may return io.EOF or an error together with its last bytes.
 func TestResponse_ReadFromShortSources(t *testing.T) {
 	for name, c := range map[string]struct {
 		src  io.Reader
@@ -242,7 +241,7 @@ func TestResponse_ReadFromShortSources(t *testing.T) {
 	}
 }
 
-// hesitant returns nothing, and no error, at every other Read.
+// hesitant returns no bytes and no error from every other Read.
 type hesitant struct {
 	src  io.Reader
 	turn bool
@@ -255,7 +254,7 @@ func (h *hesitant) Read(b []byte) (int, error) {
 	return h.src.Read(b)
 }
 
-// A commit that fails in Hijack leaves the handler free to answer.
+// If the commit in Hijack fails, the handler can still respond.
 func TestHijack_FailedCommitIsNotTheResponse(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)

@@ -14,9 +14,9 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// A context that ends says nothing of the client: it may well be waiting.
+// If the context has ended, the client may still be waiting for the response.
 func TestContextEnds_ClientConnected(t *testing.T) {
-	deadline := func(next http.Handler) http.Handler { // as chi's Timeout
+	deadline := func(next http.Handler) http.Handler { // like chi's Timeout
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ctx, cancel := context.WithTimeout(r.Context(), time.Nanosecond)
 			defer cancel()
@@ -32,7 +32,7 @@ func TestContextEnds_ClientConnected(t *testing.T) {
 	}
 	same := func(next http.Handler) http.Handler { return next }
 	for name, c := range map[string]struct {
-		shutdown bool // the server's base context ends
+		shutdown bool // cancel the server's base context
 		around   middleware
 	}{
 		"the server shuts down":                          {true, same},
@@ -40,7 +40,7 @@ func TestContextEnds_ClientConnected(t *testing.T) {
 		"the server shuts down, with Unwrap":             {true, onlyUnwrap},
 		"a middleware's deadline":                        {false, deadline},
 		"a middleware's deadline, with Unwrap":           {false, func(next http.Handler) http.Handler { return deadline(onlyUnwrap(next)) }},
-		"a middleware that cancels":                      {false, cancelled},
+		"a middleware cancels":                           {false, cancelled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bothProtocols(t, func(t *testing.T, http2 bool) {
@@ -76,7 +76,8 @@ func TestContextEnds_ClientConnected(t *testing.T) {
 	}
 }
 
-// TestClientGone over HTTP/2, and with a writer in between.
+// TestClientGone_BothProtocols repeats TestClientGone over HTTP/2 and with a
+// wrapping writer.
 func TestClientGone_BothProtocols(t *testing.T) {
 	same := func(next http.Handler) http.Handler { return next }
 	for name, around := range map[string]middleware{"bare": same, "with Unwrap": onlyUnwrap} {
@@ -93,7 +94,7 @@ func TestClientGone_BothProtocols(t *testing.T) {
 				_, err := v.Do(must(http.NewRequestWithContext(ctx, "GET", srv.URL, nil)))
 				require.Error(t, err)
 				wait()
-				require.Zero(t, store.Len(), "nobody gets the cookie")
+				require.Zero(t, store.Len(), "no record without a cookie")
 				require.Contains(t, log.String(), "the client is gone")
 			})
 		})

@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// commands counts what the driver sends.
+// commands records the names of the commands sent by the driver.
 type commands struct {
 	mu   sync.Mutex
 	sent []string
@@ -35,7 +35,7 @@ func counted(t testing.TB) (*mongo.Collection, *commands) {
 	return testserver.Collection(t, options.Client().SetMonitor(monitor)), c
 }
 
-// alone keeps a store from sweeping, whose commands would be counted too.
+// alone disables the sweep, whose commands would be counted too.
 var alone = mongostore.WithExpiry(mongostore.ExpiryNone)
 
 func (c *commands) take() string {

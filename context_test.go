@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// loaded puts a session into the context of each request before Wrap sees it, as a
-// gateway does that finds the token in another place.
+// loaded puts a session into the context of each request before Wrap runs, like
+// a gateway that reads the token from another place.
 func loaded(t *testing.T, load func(r *http.Request) *session.Session) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -53,7 +53,7 @@ func TestWrap_AdoptsSessionOfNewContext(t *testing.T) {
 	require.Equal(t, "red", col)
 }
 
-// An adopted session is a new one too if the browser has withheld the cookie.
+// Wrap also checks an adopted session for a cookie withheld by the browser.
 func TestWrap_AdoptsSessionOfNewContext_CrossSite(t *testing.T) {
 	m := newManager(t, memstore.New())
 	a := newApp(t, m, loaded(t, func(r *http.Request) *session.Session { return must(m.Load(r.Context(), r.Cookies())) }))
@@ -86,7 +86,7 @@ func TestWrap_InsideWrap(t *testing.T) {
 				next.ServeHTTP(w, r.WithContext(session.NewContext(r.Context(), session.FromContext(r.Context()))))
 			})
 		},
-		"with a context of its own": func(next http.Handler) http.Handler {
+		"with another context": func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				next.ServeHTTP(w, r.WithContext(session.NewContext(background, session.FromContext(r.Context()))))
 			})
@@ -112,8 +112,8 @@ func TestWrap_InsideWrap(t *testing.T) {
 	}
 }
 
-// Another session of the same manager, inside Wrap, is committed by the Wrap
-// inside it.
+// If an inner Wrap finds another session of the same manager, the inner Wrap
+// commits it.
 func TestWrap_AnotherSessionInsideWrap(t *testing.T) {
 	m := newManager(t, memstore.New())
 	a, v := newApp(t, m), newVisitor(t)
@@ -138,14 +138,15 @@ func TestWrap_NewContextOfAnotherManager(t *testing.T) {
 	res := v.send("GET", srv.URL)
 	require.NotNil(t, res.setCookie(host))
 	require.Len(t, res.Cookies(), 1)
-	require.Zero(t, otherStore.Len(), "no Wrap of its manager, so the caller commits it")
+	require.Zero(t, otherStore.Len(), "the caller commits it, because no Wrap of its manager runs")
 	both, v := start(t, put(m.Wrap(other.Wrap(change))), false)
 	require.Len(t, v.send("GET", both.URL).Cookies(), 2)
 	require.Equal(t, 1, otherStore.Len())
 	require.Equal(t, 2, store.Len())
 }
 
-// A session belongs to one request. The second request would change nothing.
+// A session belongs to one request. Changes in a second request would never be
+// committed.
 func TestWrap_SessionOfAnEarlierRequest(t *testing.T) {
 	log := new(logs)
 	m := newManager(t, memstore.New(), log.option())

@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// ask sends one request without a jar and with these cookies.
+// ask sends one request with the given Cookie header and without a jar.
 func ask(t *testing.T, a *app, cookies string, do handler) answer {
 	t.Helper()
 	return bare(t).do(a, do, "Cookie", cookies)
@@ -33,16 +33,16 @@ func TestCookie_Attributes(t *testing.T) {
 		opts []session.Option
 		want string
 	}{
-		"default":     {nil, "__Host-session=; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax"},
-		"domain":      {[]session.Option{session.WithCookieDomain("example.com")}, "__Secure-session=; Path=/; Domain=example.com; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax"},
-		"path":        {[]session.Option{session.WithCookiePath("/app")}, "__Secure-session=; Path=/app; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax"},
-		"http":        {[]session.Option{session.DangerouslyAllowHTTP()}, "session=; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax"},
-		"strict":      {[]session.Option{session.WithSameSite(http.SameSiteStrictMode)}, "__Host-session=; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Strict"},
-		"embedded":    {[]session.Option{session.WithSameSite(http.SameSiteNoneMode), session.WithPartitioned()}, "__Host-session=; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=None; Partitioned"},
-		"browser":     {[]session.Option{session.WithBrowserSession()}, "__Host-session=; Path=/; HttpOnly; Secure; SameSite=Lax"},
-		"long-lived":  {[]session.Option{session.WithLifetime(400 * 24 * time.Hour)}, "__Host-session=; Path=/; Max-Age=34560000; HttpOnly; Secure; SameSite=Lax"},
-		"own name":    {[]session.Option{session.WithCookieName("sid")}, "sid=; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax"},
-		"half a year": {[]session.Option{session.WithLifetime(180 * 24 * time.Hour)}, "__Host-session=; Path=/; Max-Age=15552000; HttpOnly; Secure; SameSite=Lax"},
+		"default":      {nil, "__Host-session=; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax"},
+		"domain":       {[]session.Option{session.WithCookieDomain("example.com")}, "__Secure-session=; Path=/; Domain=example.com; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax"},
+		"path":         {[]session.Option{session.WithCookiePath("/app")}, "__Secure-session=; Path=/app; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax"},
+		"http":         {[]session.Option{session.DangerouslyAllowHTTP()}, "session=; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax"},
+		"strict":       {[]session.Option{session.WithSameSite(http.SameSiteStrictMode)}, "__Host-session=; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Strict"},
+		"embedded":     {[]session.Option{session.WithSameSite(http.SameSiteNoneMode), session.WithPartitioned()}, "__Host-session=; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=None; Partitioned"},
+		"browser":      {[]session.Option{session.WithBrowserSession()}, "__Host-session=; Path=/; HttpOnly; Secure; SameSite=Lax"},
+		"long-lived":   {[]session.Option{session.WithLifetime(400 * 24 * time.Hour)}, "__Host-session=; Path=/; Max-Age=34560000; HttpOnly; Secure; SameSite=Lax"},
+		"another name": {[]session.Option{session.WithCookieName("sid")}, "sid=; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax"},
+		"half a year":  {[]session.Option{session.WithLifetime(180 * 24 * time.Hour)}, "__Host-session=; Path=/; Max-Age=15552000; HttpOnly; Secure; SameSite=Lax"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newApp(t, newManager(t, memstore.New(), c.opts...))
@@ -54,14 +54,15 @@ func TestCookie_Attributes(t *testing.T) {
 			require.Equal(t, c.want, cookie+"=;"+attributes)
 			require.LessOrEqual(t, len(value), 144)
 
-			// Deleting repeats what identifies the cookie to the browser.
+			// Set-Cookie repeats the attributes by which the browser identifies
+			// the cookie.
 			res = ask(t, a, pair, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignOut() })
 			require.Equal(t, cleared(c.want), res.Header["Set-Cookie"][0])
 		})
 	}
 }
 
-// cleared is the Set-Cookie line that deletes what line set.
+// cleared returns the Set-Cookie line to delete the cookie set by line.
 func cleared(line string) string {
 	var out []string
 	for p := range strings.SplitSeq(line, "; ") {
@@ -111,7 +112,7 @@ func TestCacheHeaders(t *testing.T) {
 		h := v.do(a, do).Header
 		return fmt.Sprint(h["Vary"], h["Cache-Control"])
 	}
-	require.Equal(t, "[] []", headers(nothing), "a page that does not look is anybody's")
+	require.Equal(t, "[] []", headers(nothing), "a page may be cached if it does not read the session")
 	require.Equal(t, "[Cookie] [private]", headers(func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.User() }))
 	require.Equal(t, "[Cookie] [public]", headers(func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
 		w.Header().Set("Cache-Control", "public")
@@ -121,11 +122,11 @@ func TestCacheHeaders(t *testing.T) {
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		w.Header().Set("Vary", "Accept, Cookie")
 		s.SignIn("ann")
-	}), "a page with somebody's cookie is nobody else's")
+	}), "a response with a session cookie must not be cached")
 	require.Equal(t, "[Cookie] [no-store]", headers(func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignOut() }))
 }
 
-// A template may ask the session for the user long after the first byte.
+// A template may call User long after the first byte.
 func TestCacheHeaders_LateRead(t *testing.T) {
 	store := memstore.New()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
@@ -139,7 +140,7 @@ func TestCacheHeaders_LateRead(t *testing.T) {
 		io.WriteString(w, s.User())
 	}
 	request(v, a, func(s *session.Session) { color.Set(s, "red") })
-	for range 2 { // without a user, and with one
+	for range 2 { // first without a user, then with one
 		require.Equal(t, "[Cookie] [private]", headers(v, late))
 		require.Equal(t, "[Cookie] [private]", headers(v, func(w http.ResponseWriter, _ *http.Request, _ *session.Session) { write(w) }))
 		require.Equal(t, "[Accept-Encoding Cookie] [public]", headers(v, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
@@ -149,19 +150,19 @@ func TestCacheHeaders_LateRead(t *testing.T) {
 		}))
 		v.login(a, "ann")
 	}
-	// The token before a renewal is a visitor's too.
+	// A superseded token identifies a visitor too.
 	old := bare(t)
 	cookie := v.cookies(a)
 	request(v, a, (*session.Session).Renew)
 	res := old.do(a, late, "Cookie", cookie)
 	require.Equal(t, "private", res.Header.Get("Cache-Control"))
-	// A visitor without a session gets nothing that a cache must not keep.
+	// A response to a visitor without a session may be cached.
 	require.Equal(t, "[] []", headers(bare(t), late))
 }
 
-// A header that is meant for a certain cache takes precedence over Cache-Control
-// there (RFC 9213, and older ones of vendors), so next to a Set-Cookie it would
-// make the cache store the cookie.
+// A header for specific caches takes precedence over Cache-Control in those
+// caches (RFC 9213, and older headers of vendors). Next to a Set-Cookie it
+// would make the cache store the cookie.
 func TestCacheHeaders_ForCertainCaches(t *testing.T) {
 	names := []string{
 		"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Vercel-CDN-Cache-Control", "x-litespeed-cache-control",
@@ -193,7 +194,8 @@ func TestCacheHeaders_ForCertainCaches(t *testing.T) {
 	}
 }
 
-// An error page must not be stored either, whatever the middleware around says.
+// Caches must not store an error page either, whatever headers a middleware
+// sets.
 func TestCacheHeaders_ErrorPage(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	a, v := newApp(t, newManager(t, store), func(next http.Handler) http.Handler {
@@ -223,7 +225,7 @@ func TestCookie_Hostile(t *testing.T) {
 		"", "x", good[:len(good)-4], good + "AAAA", "a" + good[1:], strings.ToUpper(good), good[:70] + "!" + good[71:],
 		base64.URLEncoding.EncodeToString(raw[:len(raw)-1]), base64.URLEncoding.EncodeToString(append(raw, 0)),
 		strings.Repeat("A", 8192), strings.Repeat("%", 300), "\"" + good[:20] + "\"", base64.URLEncoding.EncodeToString([]byte("||||")),
-		sign([]byte(strings.Repeat("k", 32)), host, make([]byte, 48)), // another key
+		sign([]byte(strings.Repeat("k", 32)), host, make([]byte, 48)), // signed with another key
 		sign(key, "other", make([]byte, 48)),                          // signed for another cookie
 		sign(key, host, make([]byte, 47)), sign(key, host, make([]byte, 49)), sign(key, host, nil), sign(key, host, make([]byte, 480)),
 	}
@@ -236,9 +238,10 @@ func TestCookie_Hostile(t *testing.T) {
 		require.Equal(t, 204, res.StatusCode, c)
 		require.Empty(t, res.Header["Set-Cookie"])
 	}
-	require.Empty(t, count.take(), "a cookie that does not verify reached the store")
+	require.Empty(t, count.take(), "a cookie with an invalid signature reached the store")
 
-	// Well signed, for a record that never was: one look, and it is never adopted.
+	// The signature is valid, but the record never existed. The Manager looks
+	// once and never adopts the ID.
 	stale := host + "=" + sign(key, host, make([]byte, 48))
 	var id session.ID
 	res := ask(t, a, stale, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { color.Set(s, "red"); id = s.ID() })
@@ -272,9 +275,10 @@ func TestCookie_SeveralOfOneName(t *testing.T) {
 	}
 	count.take()
 	userOf(t, a, strings.Join(many, "; "))
-	require.Equal(t, "find find find find", count.take(), "work for one request is bounded")
+	require.Equal(t, "find find find find", count.take(), "the number of reads per request is bounded")
 
-	// Signing out ends every session that came along, or the next one shows.
+	// Signing out ends the sessions of all cookies in the request. Otherwise the
+	// browser would present the next one.
 	ask(t, a, strings.Join([]string{old, newer, anon}, "; "), func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignOut() })
 	for _, c := range []string{old, newer, anon} {
 		require.Equal(t, "", userOf(t, a, c))
@@ -284,12 +288,13 @@ func TestCookie_SeveralOfOneName(t *testing.T) {
 	require.Equal(t, "", userOf(t, a, one))
 	require.Equal(t, "", userOf(t, a, two))
 
-	// More cookies than net/http would read log nobody out.
+	// net/http reads at most 3,000 cookies. More of them sign nobody out.
 	res := ask(t, a, strings.Repeat("a=b; ", 3001)+pair(func(s *session.Session) { s.SignIn("x") }), func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
 		w.Write([]byte("user:" + s.User()))
 	})
 	require.Equal(t, "user:x", res.body)
-	// Nor can thousands of the name make much work.
+	// The work per request stays bounded with many cookies of the session's
+	// name.
 	require.Equal(t, "", userOf(t, a, strings.Repeat(host+"=junk; ", 50)+pair(func(s *session.Session) { s.SignIn("y") })))
 }
 
@@ -339,7 +344,7 @@ func TestToken_Superseded(t *testing.T) {
 				}
 				require.Empty(t, events)
 				require.Equal(t, 1, sessions(t, store))
-				// Later it is a stranger, and reported.
+				// After 30 seconds the token is stale and reported.
 				now.advance(-28 * time.Second)
 				now.advance(2 * time.Second)
 				res := ask(t, a, old, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { shape.Set(s, "round") })
@@ -373,10 +378,10 @@ func TestSignIn_DoubleClick(t *testing.T) {
 		<-inside
 		first := v.login(a, "ann").setCookie(host)
 		inside <- struct{}{}
-		twin := (<-second).setCookie(host)
-		require.NotNil(t, twin)
-		require.Equal(t, session.Token(secret, first.Value), session.Token(secret, twin.Value))
-		// A third click comes with the superseded token, and joins too.
+		other := (<-second).setCookie(host)
+		require.NotNil(t, other)
+		require.Equal(t, session.Token(secret, first.Value), session.Token(secret, other.Value))
+		// A third request presents the superseded token and joins too.
 		third := ask(t, a, cookie, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignIn("ann") }).setCookie(host)
 		require.Equal(t, session.Token(secret, first.Value), session.Token(secret, third.Value))
 		require.Equal(t, 1, sessions(t, store))
@@ -393,7 +398,7 @@ func TestRenew_BesideSignIn(t *testing.T) {
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
 		request(v, a, func(s *session.Session) { color.Set(s, "red") })
 		res := request(v, a, func(s *session.Session) {
-			s.Renew() // of an anonymous session, which meanwhile is ann's
+			s.Renew() // Renew of an anonymous session, which meanwhile belongs to ann
 			request(v, a, func(other *session.Session) { other.SignIn("ann") })
 		})
 		require.Equal(t, 409, res.StatusCode)
@@ -417,7 +422,7 @@ func TestSecrets_Rotation(t *testing.T) {
 	for _, a := range []*app{deploy(secret, next), deploy(next, "", secret)} {
 		res := ask(t, a, cookie, func(w http.ResponseWriter, _ *http.Request, s *session.Session) { w.Write([]byte(s.User())) })
 		require.Equal(t, "ann", res.body)
-		require.Empty(t, res.Header["Set-Cookie"], "nothing is signed anew on use")
+		require.Empty(t, res.Header["Set-Cookie"], "using a cookie does not sign it again")
 	}
 	now := deploy(next, secret)
 	renewed := ask(t, now, cookie, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.Renew() }).setCookie(host)
@@ -462,7 +467,7 @@ func TestCrossSite_Requests(t *testing.T) {
 				require.Empty(t, res.Header["Set-Cookie"])
 				require.Zero(t, store.Len())
 			}
-			// Where the cookie did come along, nothing was withheld.
+			// If the cookie was sent, it was not withheld.
 			v := newVisitor(t)
 			v.login(a, "ann")
 			res = v.send(c.method, a.URL, append([]string{"X-Do", a.add(c.do)}, c.header...)...)

@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// A browser does not send the cookie to paths outside the cookie's own, so a
-// request from there that stores something would start a second session, and its
-// cookie would replace the first one.
+// A browser sends the cookie only below the cookie's path. A request from
+// outside that stores something would start a second session, and its cookie
+// would replace the first one.
 func TestCookiePath_RequestOutside(t *testing.T) {
 	set := func(s *session.Session) { color.Set(s, "red") }
 	signIn := func(s *session.Session) { s.SignIn("ann") }
@@ -45,7 +45,7 @@ func TestCookiePath_RequestOutside(t *testing.T) {
 		"two proxies strip a part":  {"/app/shop", "/cart", []string{"X-Forwarded-Prefix", "/app/", "X-Forwarded-Prefix", "/shop"}, set, 200},
 		"a proxy strips another":    {"/app", "/app/cart", []string{"X-Forwarded-Prefix", "/other"}, set, 403},
 		"another peer's prefix":     {"/app", "/cart", []string{"X-Forwarded-Prefix", "/app", "X-Peer", "198.51.100.7:1"}, set, 403},
-		"the root, whatever prefix": {"/", "/cart", []string{"X-Forwarded-Prefix", "/app"}, set, 200},
+		"the root, with any prefix": {"/", "/cart", []string{"X-Forwarded-Prefix", "/app"}, set, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := memstore.New()
@@ -74,7 +74,7 @@ func TestCookiePath_RequestOutside(t *testing.T) {
 				require.Empty(t, res.Header["Set-Cookie"])
 				require.Zero(t, store.Len())
 			}
-			// A request with the cookie replaces nothing.
+			// A request with the cookie does not replace it.
 			w := httptest.NewRecorder()
 			m.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { signIn(session.FromContext(r.Context())) })).
 				ServeHTTP(w, httptest.NewRequest("POST", c.path, nil))
@@ -83,7 +83,7 @@ func TestCookiePath_RequestOutside(t *testing.T) {
 	}
 }
 
-// StripPrefix changes r.URL, but not the path that the browser asked for.
+// StripPrefix changes r.URL, but not the path requested by the browser.
 func TestCookiePath_StripPrefix(t *testing.T) {
 	m := newManager(t, memstore.New(), session.WithCookiePath("/app"))
 	set := m.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

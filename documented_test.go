@@ -11,11 +11,11 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// The tests of this file hold the documentation to what the library does in
-// cases that surprise.
+// The tests in this file check the surprising cases described in the
+// documentation.
 
-// together sends two requests of one visitor, neither of which ends before the
-// other one has begun.
+// together sends two concurrent requests of one visitor. Both are admitted
+// before either of them runs do.
 func together(t *testing.T, a *app, v *visitor, do func(i int, r *http.Request, s *session.Session)) [2]answer {
 	t.Helper()
 	var admitted, done sync.WaitGroup
@@ -54,7 +54,7 @@ func TestFirstRequests_Overlapping(t *testing.T) {
 			require.Equal(t, "set", color.GetOr(s, "")+shape.GetOr(s, ""), "one value is lost")
 		})
 
-		// Requests that come with a session lose nothing.
+		// Concurrent requests with a session lose nothing.
 		together(t, a, v, func(_ int, r *http.Request, s *session.Session) {
 			_, err := visits.Update(r.Context(), s, func(n int) int { return n + 1 })
 			if err != nil {
@@ -70,10 +70,10 @@ func TestFirstSignIns_Overlapping(t *testing.T) {
 		m := newManager(t, store)
 		a, v := newApp(t, m), newVisitor(t)
 		together(t, a, v, func(_ int, _ *http.Request, s *session.Session) { s.SignIn("ann") })
-		require.Len(t, must(m.List(background, "ann")), 2, "a second device")
+		require.Len(t, must(m.List(background, "ann")), 2, "there are two sessions")
 		require.Equal(t, "ann", v.user(a))
 
-		// Over one session, both get the same token.
+		// Sign-ins over one session get the same token.
 		v = newVisitor(t)
 		request(v, a, func(s *session.Session) { color.Set(s, "red") })
 		together(t, a, v, func(_ int, _ *http.Request, s *session.Session) { s.SignIn("bob") })
@@ -98,10 +98,10 @@ func TestCrossSite_FormPost(t *testing.T) {
 	store := memstore.New()
 	a := newApp(t, newManager(t, store), trusted)
 
-	require.Equal(t, http.StatusForbidden, post(t, a, set).StatusCode, "a value is ErrCrossSite")
+	require.Equal(t, http.StatusForbidden, post(t, a, set).StatusCode, "Set fails with ErrCrossSite")
 	require.Zero(t, store.Len())
 
-	// SignIn works, with the values of the same request.
+	// SignIn works, and so do values set in the same request.
 	res := post(t, a, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		s.SignIn("ann")
 		color.Set(s, "red")
@@ -110,7 +110,7 @@ func TestCrossSite_FormPost(t *testing.T) {
 	require.NotNil(t, res.setCookie(host))
 	require.Equal(t, 1, store.Len())
 
-	// A cookie of the handler's own goes out beside it.
+	// The handler can set a cookie of its own.
 	res = post(t, a, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		http.SetCookie(w, &http.Cookie{Name: "state", Value: "", MaxAge: -1, Secure: true, SameSite: http.SameSiteNoneMode})
 		http.Redirect(w, r, "/return", http.StatusSeeOther)
@@ -123,7 +123,7 @@ func TestCrossSite_FormPost(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, post(t, untrusting, nothing).StatusCode, "CrossOriginProtection refuses it")
 }
 
-// The cookie's default name follows from its attributes, so a deploy that
+// The default name of the cookie follows from its attributes. A deploy that
 // changes them signs everybody out, unless the name is set.
 func TestCookieName_ChangedByOptions(t *testing.T) {
 	for name, opt := range map[string]session.Option{
@@ -178,13 +178,13 @@ func TestSave_HandlerErrorStatus(t *testing.T) {
 		require.Equal(t, http.StatusInternalServerError, res.StatusCode)
 		request(v, a, func(s *session.Session) { require.Equal(t, "red", color.GetOr(s, "")) })
 
-		// Discard is how a handler says that nothing is to be saved.
+		// A handler calls Discard to save nothing.
 		v.do(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
 			color.Set(s, "blue")
 			s.Discard()
 			http.Error(w, "no", http.StatusInternalServerError)
 		})
-		// A panic does so too, but what the first byte has stored stays.
+		// A panic discards changes too, except those saved before the first byte.
 		v.try(a, func(http.ResponseWriter, *http.Request, *session.Session) { panic(http.ErrAbortHandler) })
 		request(v, a, func(s *session.Session) { require.Equal(t, "red", color.GetOr(s, "")) })
 		v.try(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {

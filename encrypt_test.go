@@ -25,7 +25,7 @@ const (
 	blob         = session.Key[[]byte]("blob")
 )
 
-// vault is a server's collection that several managers share.
+// vault is a collection on the server, shared by several managers.
 type vault struct {
 	t testing.TB
 	*hooked
@@ -37,17 +37,17 @@ func newVault(t testing.TB) *vault {
 	return &vault{t, &hooked{Store: store}, store}
 }
 
-// app serves with a manager of its own, as another deploy would.
+// app serves with a manager of its own, like another deploy.
 func (v *vault) app(opts ...session.Option) *app { return newApp(v.t, newManager(v.t, v, opts...)) }
 
-// appOf is app with another secret.
+// appOf is like app, but uses another secret.
 func (v *vault) appOf(secret string, log *logs, opts ...session.Option) *app {
 	m, err := session.New(v, secret, append(opts, log.option())...)
 	require.NoError(v.t, err)
 	return newApp(v.t, m)
 }
 
-// raw returns all documents as the server has them.
+// raw returns all documents as stored by the server.
 func (v *vault) raw() []byte {
 	v.t.Helper()
 	cur, err := v.mongo.Collection().Find(background, bson.D{})
@@ -62,7 +62,7 @@ func (v *vault) raw() []byte {
 	}(), nil)
 }
 
-// plain counts the stored values of the only session that are not encrypted.
+// plain counts the unencrypted values of the only session.
 func (v *vault) plain() (n int) {
 	v.t.Helper()
 	for _, value := range v.values() {
@@ -86,9 +86,10 @@ func (v *vault) values() map[string]session.Value {
 	return must(v.mongo.Load(background, v.id())).Values
 }
 
-// Every way to the store encrypts. The raw documents hold no byte of a value.
+// Every path to the store encrypts. The raw documents contain no part of a
+// value.
 func TestWithEncryption_EveryWrite(t *testing.T) {
-	const text = "plain text that nobody may see"
+	const text = "plain text in no document"
 	write := func(s *session.Session) { note.Set(s, text) }
 	for name, do := range map[string]func(t *testing.T, st *vault, a *app, v *visitor){
 		"first insert": func(_ *testing.T, _ *vault, a *app, v *visitor) { request(v, a, write) },
@@ -199,11 +200,11 @@ func TestWithEncryption_SwitchedOnAndOff(t *testing.T) {
 	request(v, off, func(s *session.Session) { visits.Set(s, 1); color.Set(s, "red"); blob.Set(s, []byte{0xFF, 0}) })
 	require.Equal(t, "1red[255 0]", see(on))
 	request(v, on, func(s *session.Session) { color.Set(s, "blue") })
-	require.Equal(t, 2, st.plain(), "each is encrypted when it is written next")
+	require.Equal(t, 2, st.plain(), "each value is encrypted at its next write")
 	require.Equal(t, "1blue[255 0]", see(on))
 	require.Equal(t, "1blue[255 0]", see(off))
 	v.login(on, "ann")
-	require.Zero(t, st.plain(), "a sign-in encrypts all")
+	require.Zero(t, st.plain(), "a sign-in encrypts all values")
 	require.Equal(t, "1blue[255 0]", see(on))
 	require.Equal(t, "1blue[255 0]", see(off))
 	request(v, off, func(s *session.Session) { color.Set(s, "green") })
@@ -213,7 +214,7 @@ func TestWithEncryption_SwitchedOnAndOff(t *testing.T) {
 	require.Equal(t, "1green[255 0]", see(on))
 }
 
-// Three deploys, with visitors who come between them.
+// The secret is rotated by three deploys, and visitors come between them.
 func TestWithEncryption_RotationOfTheSecret(t *testing.T) {
 	st, log := newVault(t), new(logs)
 	deploys := []*app{
@@ -227,7 +228,7 @@ func TestWithEncryption_RotationOfTheSecret(t *testing.T) {
 		require.Equal(t, "red", color.GetOr(s, ""))
 		color.Set(s, "blue")
 	})
-	request(v, deploys[0], func(s *session.Session) { // it is still running
+	request(v, deploys[0], func(s *session.Session) { // the old version is still running
 		require.Equal(t, "blue", color.GetOr(s, ""))
 		shape.Set(s, "round")
 	})
@@ -238,7 +239,7 @@ func TestWithEncryption_RotationOfTheSecret(t *testing.T) {
 	require.Empty(t, log.String())
 }
 
-// A sign-in encrypts anew only what nobody has changed meanwhile.
+// A sign-in encrypts a value again only if no other request has changed it.
 func TestWithEncryption_SignInBesideAWrite(t *testing.T) {
 	for _, lostReply := range []bool{false, true} {
 		t.Run(fmt.Sprint(lostReply), func(t *testing.T) {
@@ -257,12 +258,12 @@ func TestWithEncryption_SignInBesideAWrite(t *testing.T) {
 			v.login(on, "ann")
 			user, n, col := v.see(on)
 			require.Equal(t, "ann 1 blue", fmt.Sprint(user, " ", n, " ", col))
-			require.Equal(t, 1, st.plain(), "the other request's value is left")
+			require.Equal(t, 1, st.plain(), "the value of the other request is unchanged")
 		})
 	}
 }
 
-// A deploy without the secret keeps what it cannot read.
+// A deploy without the secret keeps unreadable values.
 func TestWithEncryption_WithoutTheSecret(t *testing.T) {
 	for name, future := range map[string]bool{"other secret": false, "form of a later version": true} {
 		t.Run(name, func(t *testing.T) {
@@ -285,7 +286,7 @@ func TestWithEncryption_WithoutTheSecret(t *testing.T) {
 			_, ok := color.Get(s)
 			require.False(t, ok)
 			shape.Set(s, "round")
-			require.NoError(t, s.Save(background), "other keys work, and to read is no error")
+			require.NoError(t, s.Save(background), "other keys work, and reading is no error")
 			_, err := color.Update(background, s, func(string) string { return "" })
 			require.ErrorContains(t, err, "WithAcceptedSecrets")
 			require.Equal(t, http.StatusInternalServerError, session.HTTPStatus(err))
@@ -312,7 +313,8 @@ func newManagerOf(t testing.TB, store session.Store, secret string) *session.Man
 	return m
 }
 
-// A value that was moved, exchanged or changed is absent, and logged without it.
+// A value that was moved, exchanged or changed is treated as absent. The log
+// does not contain it.
 func TestWithEncryption_Forgery(t *testing.T) {
 	st, log := newVault(t), new(logs)
 	a := st.appOf(secret, log, session.WithEncryption())
@@ -358,7 +360,7 @@ func TestWithEncryption_Forgery(t *testing.T) {
 	require.Equal(t, "blue", col, "a damaged value may be replaced")
 }
 
-// The format, by means of other code.
+// The format is checked with independent code.
 func TestWithEncryption_Format(t *testing.T) {
 	st := newVault(t)
 	a, v := st.app(session.WithEncryption()), newVisitor(t)

@@ -18,8 +18,8 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// answerOfFailedCommit returns the response to a request whose handler changes a
-// session that the store refuses to insert.
+// answerOfFailedCommit returns the response to a request whose handler changes
+// a session that the store refuses to insert.
 func answerOfFailedCommit(t *testing.T, http2 bool, do handler, opts ...session.Option) answer {
 	t.Helper()
 	store := &faulty{Store: memstore.New()}
@@ -35,7 +35,8 @@ func answerOfFailedCommit(t *testing.T, http2 bool, do handler, opts ...session.
 
 const errorPage = "Your session cannot be read or saved at the moment. It is not lost. Please try again.\n"
 
-// A reverse proxy takes an error of Write for a client that is gone, and aborts.
+// A reverse proxy aborts if Write returns an error, because it assumes that the
+// client is gone.
 func TestErrorPage_ArrivesThroughReverseProxy(t *testing.T) {
 	for name, c := range map[string]struct {
 		upstream      func(w http.ResponseWriter, r *http.Request)
@@ -63,7 +64,7 @@ func TestErrorPage_ArrivesThroughReverseProxy(t *testing.T) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			_ = flush(w)
 			<-r.Context().Done()
-		}, onlyHTTP1: true}, // over HTTP/2 the client has the page, but not the end of the stream
+		}, onlyHTTP1: true}, // over HTTP/2 the client receives the page, but not the end of the stream
 	} {
 		t.Run(name, func(t *testing.T) {
 			bothProtocols(t, func(t *testing.T, http2 bool) {
@@ -116,7 +117,7 @@ func TestErrorPage_Arrives(t *testing.T) {
 					_, _, err := http.NewResponseController(w).Hijack()
 					require.ErrorIs(t, err, errDown)
 					if name != "WriteHeader" {
-						require.ErrorIs(t, do(w), errDown, "a handler that streams is told")
+						require.ErrorIs(t, do(w), errDown, "a streaming handler receives the error")
 					}
 				})
 				require.NoError(t, res.err)
@@ -127,7 +128,7 @@ func TestErrorPage_Arrives(t *testing.T) {
 	}
 }
 
-// A handler that copies without end is told too.
+// A handler that copies an endless source receives the error too.
 func TestErrorPage_EndlessCopy(t *testing.T) {
 	res := answerOfFailedCommit(t, false, func(w http.ResponseWriter, _ *http.Request, _ *session.Session) {
 		_, err := io.Copy(w, endless{})
@@ -141,8 +142,8 @@ type endless struct{}
 
 func (endless) Read(b []byte) (int, error) { return len(b), nil }
 
-// Only an abort is swallowed: the response is the error page by then. Another
-// panic is a fault of the program, which goes on up.
+// The Manager recovers only http.ErrAbortHandler, because the error page is
+// already the response. Other panics are bugs of the program and propagate.
 func TestErrorPage_HandlerAborts(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, http2 bool) {
 		res := answerOfFailedCommit(t, http2, func(w http.ResponseWriter, _ *http.Request, _ *session.Session) {
@@ -163,8 +164,8 @@ func TestErrorPage_HandlerAborts(t *testing.T) {
 	})
 }
 
-// An error handler may abort the connection itself. That is not swallowed, as
-// there is no error page.
+// An error handler may abort the connection itself. The Manager does not
+// recover this panic, because there is no error page.
 func TestWithErrorHandler_Aborts(t *testing.T) {
 	abort := session.WithErrorHandler(func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) })
 	for _, do := range []handler{nothing, func(w http.ResponseWriter, _ *http.Request, _ *session.Session) { write(w) }} {
@@ -174,18 +175,18 @@ func TestWithErrorHandler_Aborts(t *testing.T) {
 	}
 }
 
-// An error must not be answered with 200, whatever an error handler leaves out.
+// The status of an error is never 200, whatever the error handler does.
 func TestWithErrorHandler_SetsNoStatus(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer func(w http.ResponseWriter, r *http.Request, err error)
 		status int
 		body   string
 	}{
-		"nothing":       {func(http.ResponseWriter, *http.Request, error) {}, 503, ""},
-		"only a body":   {func(w http.ResponseWriter, _ *http.Request, _ error) { io.WriteString(w, "sorry") }, 503, "sorry"},
-		"only headers":  {func(w http.ResponseWriter, _ *http.Request, _ error) { w.Header().Set("X-Page", "sorry") }, 503, ""},
-		"an own status": {func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(500); w.WriteHeader(200) }, 500, ""},
-		"no content":    {func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(204) }, 204, ""},
+		"nothing":        {func(http.ResponseWriter, *http.Request, error) {}, 503, ""},
+		"only a body":    {func(w http.ResponseWriter, _ *http.Request, _ error) { io.WriteString(w, "sorry") }, 503, "sorry"},
+		"only headers":   {func(w http.ResponseWriter, _ *http.Request, _ error) { w.Header().Set("X-Page", "sorry") }, 503, ""},
+		"another status": {func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(500); w.WriteHeader(200) }, 500, ""},
+		"no content":     {func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(204) }, 204, ""},
 		"hints first": {func(w http.ResponseWriter, _ *http.Request, _ error) {
 			w.WriteHeader(103)
 			io.WriteString(w, "sorry")
@@ -199,7 +200,7 @@ func TestWithErrorHandler_SetsNoStatus(t *testing.T) {
 					require.Equal(t, c.status, res.StatusCode)
 					require.Equal(t, c.body, res.body)
 				}
-				// A failed load is the same.
+				// A failed load is handled in the same way.
 				store := &faulty{Store: memstore.New()}
 				a, v := newApp(t, newManager(t, store, session.WithErrorHandler(c.answer))), newVisitor(t)
 				v.login(a, "ann")
@@ -212,7 +213,7 @@ func TestWithErrorHandler_SetsNoStatus(t *testing.T) {
 	}
 }
 
-// A middleware that compresses changes the length of the page.
+// A compressing middleware changes the length of the page.
 func TestErrorPage_Compressed(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	store.fail("Insert", errDown)

@@ -14,7 +14,7 @@ import (
 
 const day = 24 * time.Hour
 
-// clocked returns an app whose time stands still until it is moved.
+// clocked returns an app with a clock moved by the test.
 func clocked(t *testing.T, store session.Store, opts ...session.Option) (*app, *clock) {
 	t.Helper()
 	now := newClock()
@@ -29,9 +29,9 @@ func TestIdleTimeout_ToTheMillisecond(t *testing.T) {
 		start func(s *session.Session)
 		idle  time.Duration
 	}{
-		"default":   {nil, func(s *session.Session) { s.SignIn("ann") }, 14 * day},
-		"anonymous": {[]session.Option{session.WithAnonymousIdleTimeout(time.Hour)}, func(s *session.Session) { visits.Set(s, 1) }, time.Hour},
-		"own":       {nil, func(s *session.Session) { s.SignIn("ann"); s.SetTimeouts(90*time.Second, day) }, 90 * time.Second},
+		"default":         {nil, func(s *session.Session) { s.SignIn("ann") }, 14 * day},
+		"anonymous":       {[]session.Option{session.WithAnonymousIdleTimeout(time.Hour)}, func(s *session.Session) { visits.Set(s, 1) }, time.Hour},
+		"for one session": {nil, func(s *session.Session) { s.SignIn("ann"); s.SetTimeouts(90*time.Second, day) }, 90 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachStore(t, func(t *testing.T, store session.Store) {
@@ -43,11 +43,11 @@ func TestIdleTimeout_ToTheMillisecond(t *testing.T) {
 				}
 				request(v, a, c.start)
 				now.advance(c.idle - time.Millisecond)
-				require.True(t, seen(), "one millisecond before")
+				require.True(t, seen(), "ended one millisecond early")
 				now.advance(c.idle - time.Millisecond)
-				require.True(t, seen(), "the touch extended it")
+				require.True(t, seen(), "the touch did not extend it")
 				now.advance(c.idle)
-				require.False(t, seen(), "at the very limit")
+				require.False(t, seen(), "alive at the end of the idle timeout")
 			})
 		})
 	}
@@ -63,7 +63,7 @@ func TestLifetime_NotExtendedByTouch(t *testing.T) {
 			_, _, col := v.see(a)
 			require.Equal(t, "red", col)
 		}
-		// A sign-in starts it again, a renewal does not.
+		// A sign-in restarts the lifetime; a renewal does not.
 		v.login(a, "ann")
 		for range 9*2 + 1 {
 			now.advance(30 * time.Minute)
@@ -99,11 +99,11 @@ func TestTimeouts_LoweredByDeploy(t *testing.T) {
 		m.SetClock(now.Now)
 		b := newApp(t, m)
 		require.Equal(t, c.user, userOf(t, b, v.cookies(a)), len(c.opts))
-		require.Equal(t, "own", userOf(t, b, own.cookies(a)), "a session with limits of its own keeps them")
+		require.Equal(t, "own", userOf(t, b, own.cookies(a)), "a session keeps its own timeouts")
 	}
 }
 
-// An active visitor is never logged out, and costs a write per interval.
+// An active visitor stays signed in and causes one write per touch interval.
 func TestTouch_Intervals(t *testing.T) {
 	for _, c := range []struct{ idle, touch, own time.Duration }{
 		{14 * day, -1, 0},
@@ -136,7 +136,7 @@ func TestTouch_Intervals(t *testing.T) {
 				}
 			})
 			touches = 0
-			// Just inside idle − interval, the effective idle timeout at worst.
+			// The effective idle timeout is at least idle − interval.
 			step := idle - interval - time.Millisecond
 			for range 20 {
 				if !now.Now().Add(step).Before(newClock().Now().Add(29 * day)) {
@@ -156,7 +156,7 @@ func TestTouch_Intervals(t *testing.T) {
 				v.user(a)
 			}
 			if interval > 0 {
-				require.Zero(t, touches, "inside the interval a read writes nothing")
+				require.Zero(t, touches, "a read within the touch interval wrote")
 			}
 			now.advance(interval + time.Millisecond)
 			for range 5 {
@@ -174,7 +174,7 @@ func TestTouch_AfterShorterTimeout(t *testing.T) {
 		v.login(a, "ann")
 		now.advance(2 * time.Hour)
 		slow := &stopping{Store: store, at: make(chan struct{})}
-		// Its clock is ahead, so that by the time alone the touch is due.
+		// Its clock is ahead, so the touch is due by time.
 		m := newManager(t, slow, session.WithTouchInterval(0))
 		m.SetClock(func() time.Time { return now.Now().Add(10 * time.Millisecond) })
 		b := newApp(t, m)
@@ -190,7 +190,7 @@ func TestTouch_AfterShorterTimeout(t *testing.T) {
 	})
 }
 
-// stopping stops before each Update until it is let on.
+// stopping stops before each Update until the test continues it.
 type stopping struct {
 	session.Store
 	at chan struct{}
@@ -223,8 +223,8 @@ func TestExpiry_ClocksDiffer(t *testing.T) {
 	})
 }
 
-// Judged once: a request that was admitted can save, although its session has
-// expired meanwhile; Save and the next request judge anew.
+// A request is judged once. It can save although its session has expired
+// meanwhile; a second Save and the next request are judged again.
 func TestExpiry_DuringRequest(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, now := clocked(t, store, session.WithIdleTimeout(time.Minute))
@@ -240,10 +240,10 @@ func TestExpiry_DuringRequest(t *testing.T) {
 		v.login(a, "ann")
 		request(v, a, func(s *session.Session) {
 			now.advance(50 * time.Second)
-			require.Equal(t, "ann", v.user(a), "another request extends it")
+			require.Equal(t, "ann", v.user(a), "the session ended although another request extended it")
 			now.advance(50 * time.Second)
 			color.Set(s, "red")
-			require.NoError(t, s.Save(background), "Save reads again")
+			require.NoError(t, s.Save(background), "Save did not read the record again")
 			now.advance(time.Hour)
 			require.ErrorIs(t, s.Save(background), session.ErrNotFound)
 			require.ErrorIs(t, s.Reload(background), session.ErrNotFound)

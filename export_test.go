@@ -8,10 +8,11 @@ import (
 	"github.com/gorilla/securecookie"
 )
 
-// SetClock gives a Manager another clock.
+// SetClock replaces the clock of a Manager.
 func (m *Manager) SetClock(now func() time.Time) { m.now = now }
 
-// Waiting counts the Updates that have the turn of a key or wait for it.
+// Waiting returns the number of Updates in the queue of a key, including the
+// running one.
 func (m *Manager) Waiting() (n int) {
 	m.locks.mu.Lock()
 	defer m.locks.mu.Unlock()
@@ -21,16 +22,16 @@ func (m *Manager) Waiting() (n int) {
 	return n
 }
 
-// MarkerID is where the revocation of a user is kept.
+// MarkerID returns the ID of the record with the revocations of a user.
 func MarkerID(user string) ID { return markerID(user) }
 
-// SigningKey returns what cookies are signed with.
+// SigningKey returns the key that signs cookies.
 func SigningKey(secret string) []byte {
 	key, _ := hkdf.Key(sha256.New, []byte(secret), nil, "holdfast session: sign", sha256.Size)
 	return key
 }
 
-// Token returns the 48 bytes that a cookie's value carries.
+// Token returns the 48 bytes in the value of a cookie.
 func Token(secret, value string) string {
 	var raw []byte
 	sc := securecookie.New(SigningKey(secret), nil).SetSerializer(securecookie.NopEncoder{})

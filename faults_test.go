@@ -25,18 +25,18 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// Each of these is a fault that was seen in other session libraries, run
-// against this one on the server. docs/promises.md lists them.
+// Each test runs a fault seen in other session libraries against this one, on
+// the server. docs/promises.md lists them.
 
-// shop is an app on the server, with a visitor.
+// shop returns an app with a store on the server, and a visitor.
 func shop(t *testing.T, opts ...session.Option) (*app, *visitor, *mongostore.Store) {
 	t.Helper()
 	store := newMongo(t)
 	return newApp(t, newManager(t, store, opts...)), newVisitor(t), store
 }
 
-// during runs other while a request that do belongs to is in its handler, and
-// returns that request's answer.
+// during runs other while the handler of another request runs, and then do in
+// that handler. It returns the response of the outer request.
 func during(v *visitor, a *app, other, do func(s *session.Session)) answer {
 	v.t.Helper()
 	return request(v, a, func(s *session.Session) {
@@ -74,8 +74,8 @@ func TestFault02_SignOutUndone(t *testing.T) {
 	}
 }
 
-// A sign-in whose session has ended meanwhile begins another one, without the
-// data and the token of the one that ended.
+// A sign-in whose session has ended meanwhile starts another session, without
+// the data and the token of the old one.
 func TestFault02_SignInAfterSignOut(t *testing.T) {
 	a, v, store := shop(t)
 	v.login(a, "ann")
@@ -104,7 +104,7 @@ func TestFault04_RedirectBeforeSave(t *testing.T) {
 	res := v.do(a, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		s.SignIn("ann")
 		http.Redirect(w, r, "/next", http.StatusSeeOther)
-		// The client may have the redirect by now.
+		// The client may have received the redirect by now.
 		require.Equal(t, 1, documents(t, store))
 	})
 	require.Equal(t, 303, res.StatusCode)
@@ -155,8 +155,8 @@ func TestFault07_LateValue(t *testing.T) {
 		w.(http.Flusher).Flush()
 		color.Set(s, "red")
 	}
-	require.Error(t, v.try(a, late).err, "a visitor without a session: told by a cut connection")
-	require.Zero(t, documents(t, store), "an orphan")
+	require.Error(t, v.try(a, late).err, "without a session, the connection is cut")
+	require.Zero(t, documents(t, store), "no record without a cookie")
 	v.login(a, "ann")
 	require.NoError(t, v.try(a, late).err)
 	_, _, col := v.see(a)
@@ -171,7 +171,7 @@ func TestFault08_HijackLosesCookie(t *testing.T) {
 		require.ErrorIs(t, err, session.ErrUndeliverable)
 		require.Zero(t, documents(t, store))
 	})
-	require.NotNil(t, res.setCookie(host), "it can still answer")
+	require.NotNil(t, res.setCookie(host), "the handler can still respond")
 	require.Equal(t, "ann", v.user(a))
 }
 
@@ -186,9 +186,9 @@ func TestFault09_RenewalLosesData(t *testing.T) {
 	require.Equal(t, "red", col, "a failed renewal loses nothing")
 	old := v.cookies(a)
 	v.login(a, "ann")
-	require.Equal(t, "", userOf(t, a, old), "the old token works no more")
+	require.Equal(t, "", userOf(t, a, old), "the old token is invalid")
 	require.Equal(t, 1, documents(t, store.Store), "there is one record")
-	// The ID never comes back by a replayed cookie.
+	// A replayed cookie does not bring its ID back.
 	var gone, next session.ID
 	cookie := v.cookies(a)
 	request(v, a, func(s *session.Session) { gone = s.ID(); s.SignOut() })
@@ -227,7 +227,7 @@ func TestFault11_UndecodableRecord(t *testing.T) {
 	}
 	_, err := coll.UpdateOne(background, bson.D{{Key: "user", Value: "ann"}}, bson.D{{Key: "$set", Value: bson.D{{Key: "verifier", Value: 1}}}})
 	require.NoError(t, err)
-	require.Equal(t, "", v.user(a), "a visitor may begin anew")
+	require.Equal(t, "", v.user(a), "a damaged record signs the visitor out")
 	v.login(a, "ann")
 	require.Equal(t, "ann", v.user(a))
 }
@@ -241,7 +241,8 @@ func TestFault12_TwoCookies(t *testing.T) {
 	}
 }
 
-// staleCookie is one that verifies and whose session is gone.
+// staleCookie returns a cookie with a valid signature whose session does not
+// exist.
 func staleCookie(t *testing.T) string {
 	a, v := newApp(t, newManager(t, memstore.New())), newVisitor(t)
 	v.login(a, "ann")
@@ -251,8 +252,8 @@ func staleCookie(t *testing.T) string {
 func TestFault13_NoExpiry(t *testing.T) {
 	store := newMongo(t)
 	coll := store.Collection()
-	// The field that requests write is of the type and under the name that
-	// the index, or where the server has none the sweep, looks at.
+	// Requests write the field with the name and type expected by the TTL index
+	// or, on a server without one, by the sweep.
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	v.login(a, "ann")
 	doc := must(coll.FindOne(background, bson.D{}).Raw())
@@ -271,7 +272,7 @@ func TestFault13_NoExpiry(t *testing.T) {
 	}
 	_, err := coll.UpdateOne(background, bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "expires", Value: time.Now().Add(-time.Hour)}}}})
 	require.NoError(t, err)
-	// The sweep of a store begins within five seconds of its opening.
+	// The first sweep of a store runs within five seconds of opening it.
 	require.Eventually(t, func() bool { return must(coll.CountDocuments(background, bson.D{})) == 0 }, 20*time.Second, 20*time.Millisecond)
 }
 
@@ -342,7 +343,7 @@ func TestFault17_CookieOverHTTP(t *testing.T) {
 	res := bare(t).do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { color.Set(s, "red") })
 	require.NotNil(t, res.setCookie(host), "a browser on localhost keeps it")
 	require.Equal(t, 1, documents(t, store))
-	// From elsewhere there is a warning; see TestProduction_TrustedProxy.
+	// Requests from elsewhere log a warning; see TestProduction_TrustedProxy.
 }
 
 func TestFault18_WeakDefaults(t *testing.T) {
@@ -351,8 +352,8 @@ func TestFault18_WeakDefaults(t *testing.T) {
 	require.True(t, c.Secure && c.HttpOnly && c.SameSite == http.SameSiteLaxMode)
 }
 
-// The request's deadline must not cut an operation short, nor may a server that
-// does not answer hold a request.
+// The request's deadline must not cancel an operation, and a server that does
+// not respond must not block a request forever.
 func TestFault19_Deadlines(t *testing.T) {
 	coll, count := counted(t)
 	m := newManager(t, openMongo(t, coll, alone), session.WithStoreTimeout(200*time.Millisecond))
@@ -360,12 +361,12 @@ func TestFault19_Deadlines(t *testing.T) {
 	cancel()
 	s := must(m.Load(ctx, nil))
 	s.SignIn("ann")
-	require.NoError(t, s.Save(ctx), "a cancelled request's commit still runs")
+	require.NoError(t, s.Save(ctx), "the commit of a cancelled request runs")
 	again := must(m.Load(ctx, []*http.Cookie{s.Cookie()}))
 	require.Equal(t, "ann", again.User())
 	require.Contains(t, count.take(), "insert find find")
 
-	l := must(net.Listen("tcp", "127.0.0.1:0")) // a server that never answers
+	l := must(net.Listen("tcp", "127.0.0.1:0")) // a server that never responds
 	defer l.Close()
 	client := must(mongo.Connect(options.Client().ApplyURI("mongodb://" + l.Addr().String())))
 	defer client.Disconnect(background)
@@ -375,7 +376,7 @@ func TestFault19_Deadlines(t *testing.T) {
 	require.Equal(t, 503, session.HTTPStatus(err))
 }
 
-// deadStore asks a server and hopes.
+// deadStore queries a server directly.
 type deadStore struct{ coll *mongo.Collection }
 
 func (d deadStore) Load(ctx context.Context, _ session.ID) (*session.Record, error) {
@@ -386,8 +387,8 @@ func (deadStore) Update(context.Context, session.ID, *session.Change) error { re
 func (deadStore) Delete(context.Context, session.ID) error                  { return errDown }
 func (deadStore) List(context.Context, string) ([]session.Info, error)      { return nil, errDown }
 
-// A server that is away when the app starts is an error to look at; one that
-// goes away later is found again when it is back.
+// If the server is down when the app starts, Open returns an error. If it goes
+// down later, the store reconnects when it is back.
 func TestFault20_FailedConnect(t *testing.T) {
 	server := testserver.Get(t)
 	addr := must(options.Client().ApplyURI(server.URI).Hosts, nil)[0]
@@ -415,7 +416,7 @@ func TestFault20_FailedConnect(t *testing.T) {
 	require.Equal(t, "ann", v.user(a))
 }
 
-// gate is a way to the server that can be shut.
+// gate is a TCP proxy in front of the server that can be shut.
 type gate struct {
 	l      net.Listener
 	mu     sync.Mutex
@@ -475,8 +476,8 @@ func (g *gate) open() {
 	g.closed = false
 }
 
-// A Manager has no goroutine at all, and a store's sweep ends with Close;
-// TestMain fails where one is left.
+// A Manager has no goroutines, and Close ends a store's sweep. TestMain fails
+// if a goroutine is left.
 func TestFault21_CleanupLeaks(t *testing.T) {
 	coll := testserver.Collection(t)
 	for range 5 {
@@ -510,7 +511,7 @@ func TestFault23_RevokeByIterating(t *testing.T) {
 	n, err := m.RevokeAll(background, "ann")
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
-	require.Equal(t, "find insert find delete", count.take(), "the marker, then one list, and what it shows")
+	require.Equal(t, "find insert find delete", count.take(), "the marker, then one list and the listed sessions")
 	require.Equal(t, "", v.user(a))
 }
 
@@ -527,8 +528,8 @@ func TestFault24_ExpiriesDrift(t *testing.T) {
 		require.Equal(t, "ann", v.user(a))
 	}
 	info := must(m.List(background, "ann"))[0]
-	require.Equal(t, signedIn.Add(time.Duration(maxAge)*time.Second), info.Deadline, "the cookie lives as long as the session can")
+	require.Equal(t, signedIn.Add(time.Duration(maxAge)*time.Second), info.Deadline, "the cookie lasts for the session's lifetime")
 	require.Equal(t, info.Deadline, info.ExpiresAt, "no touch goes beyond the lifetime")
 	doc := must(store.Collection().FindOne(background, bson.D{{Key: "user", Value: "ann"}}).Raw())
-	require.Equal(t, info.ExpiresAt.UnixMilli(), doc.Lookup("expires").DateTime(), "what the TTL index sees is what the Manager judges by")
+	require.Equal(t, info.ExpiresAt.UnixMilli(), doc.Lookup("expires").DateTime(), "the TTL index and the Manager use the same time")
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// FuzzCookieHeader sends what a client can send. Nothing of it is an error, and
-// nothing but a cookie that this server has signed reaches the store.
+// FuzzCookieHeader sends arbitrary Cookie headers. No header is an error, and
+// only a cookie signed by this server reaches the store.
 func FuzzCookieHeader(f *testing.F) {
 	store := memstore.New()
 	loads := 0
@@ -44,13 +44,13 @@ func FuzzCookieHeader(f *testing.F) {
 		require.Empty(t, w.Header()["Set-Cookie"])
 		if !signed(r) {
 			require.Empty(t, w.Body.String())
-			require.Equal(t, before, loads, "a cookie that does not verify reached the store")
+			require.Equal(t, before, loads, "a cookie with an invalid signature reached the store")
 		}
 	})
 }
 
-// signed tells whether a request has a cookie that this secret has signed. Other
-// processes of the fuzzer have signed some, for stores of their own.
+// signed reports whether r has a cookie signed with this secret. Other
+// processes of the fuzzer have signed some for stores of their own.
 func signed(r *http.Request) bool {
 	sc := securecookie.New(session.SigningKey(secret), nil).SetSerializer(securecookie.NopEncoder{}).MaxAge(0)
 	for _, c := range r.CookiesNamed(host) {
@@ -79,8 +79,9 @@ func FuzzIDText(f *testing.F) {
 	})
 }
 
-// FuzzJSONText holds the default codec's short way for text against
-// encoding/json: the same bytes, the same text, an error where that has one.
+// FuzzJSONText compares the default codec's fast path for strings with
+// encoding/json. Both encode the same bytes, decode the same text and return
+// the same errors.
 func FuzzJSONText(f *testing.F) {
 	for _, seed := range []string{
 		"", "Ada Lovelace", `"`, `""`, `"Ada"`, ` "Ada" `, `"Ada" "`, `"A\u0064a"`, `"\"`, "\"a\tb\"", "null", "7",

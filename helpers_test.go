@@ -36,7 +36,7 @@ const (
 
 var background = context.Background()
 
-// eachStore runs a test on the memory store and on the server.
+// eachStore runs a test with the memory store and with the server.
 func eachStore(t *testing.T, f func(t *testing.T, store session.Store)) {
 	t.Run("memstore", func(t *testing.T) { f(t, memstore.New()) })
 	t.Run("mongostore", func(t *testing.T) { f(t, newMongo(t)) })
@@ -55,7 +55,7 @@ func openMongo(t testing.TB, coll *mongo.Collection, opts ...mongostore.Option) 
 	return store
 }
 
-// logs collects what is logged.
+// logs collects log output.
 type logs struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -84,10 +84,10 @@ func newManager(t testing.TB, store session.Store, opts ...session.Option) *sess
 	return m
 }
 
-// handler is what one request of a test does.
+// handler is the code of one request.
 type handler func(w http.ResponseWriter, r *http.Request, s *session.Session)
 
-// app serves, over a socket, whatever the request at hand is to do.
+// app is a server whose requests run handlers registered with add.
 type app struct {
 	*httptest.Server
 	m   *session.Manager
@@ -134,15 +134,15 @@ func newVisitor(t testing.TB) *visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	// On a kept connection the transport would repeat, for ever, a request
-	// whose handler a failed assertion has ended.
+	// With keep-alive, the transport would repeat a request forever if a failed
+	// assertion ended its handler.
 	v := &visitor{t, http.Client{Jar: jar, Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}}
 	v.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(v.CloseIdleConnections)
 	return v
 }
 
-// answer is a response, read. err is set where there was none.
+// answer is a response with its body. If there was no response, err is set.
 type answer struct {
 	*http.Response
 	body string
@@ -166,7 +166,7 @@ func (v *visitor) send(method, url string, header ...string) answer {
 	return answer{res, string(body), err}
 }
 
-// do sends a request that does something with its session, to the end.
+// do sends a request that runs do, and requires a complete response.
 func (v *visitor) do(a *app, do handler, header ...string) answer {
 	v.t.Helper()
 	res := v.try(a, do, header...)
@@ -174,12 +174,12 @@ func (v *visitor) do(a *app, do handler, header ...string) answer {
 	return res
 }
 
-// try is do for requests whose connection may be cut.
+// try is like do, but the connection may be cut.
 func (v *visitor) try(a *app, do handler, header ...string) answer {
 	return v.send("GET", a.URL, append(header, "X-Do", a.add(do))...)
 }
 
-// see is what a request finds: its user and values.
+// see returns the user and the values seen by a request.
 func (v *visitor) see(a *app) (user string, n int, c string) {
 	v.t.Helper()
 	res := v.do(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
@@ -202,7 +202,7 @@ func (v *visitor) login(a *app, user string) answer {
 	return res
 }
 
-// cookies returns what the visitor's browser would send.
+// cookies returns the Cookie header that the visitor's browser would send.
 func (v *visitor) cookies(a *app) string {
 	u := must(http.NewRequest("GET", a.URL, nil)).URL
 	var pairs []string
@@ -219,14 +219,14 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// bare is a client without a jar.
+// bare returns a client without a jar.
 func bare(t testing.TB) *visitor {
 	v := newVisitor(t)
 	v.Jar = nil
 	return v
 }
 
-// setCookie returns the one of a name that a response sets, nil if none.
+// setCookie returns the cookie of a name set by the response, or nil.
 func (a answer) setCookie(name string) *http.Cookie {
 	for _, c := range a.Cookies() {
 		if c.Name == name {
@@ -236,7 +236,7 @@ func (a answer) setCookie(name string) *http.Cookie {
 	return nil
 }
 
-// clock is a time that tests move.
+// clock is a clock moved by the test.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -260,7 +260,8 @@ func nothing(http.ResponseWriter, *http.Request, *session.Session) {}
 
 type ctxT = context.Context
 
-// documents counts those of a mongostore that are sessions, not markers.
+// documents counts the documents of a mongostore that are sessions and not
+// markers.
 func documents(t testing.TB, store session.Store) int {
 	t.Helper()
 	n, err := store.(*mongostore.Store).Collection().CountDocuments(background, map[string]any{"verifier": map[string]any{"$exists": true}})

@@ -18,8 +18,8 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// recoverer is a middleware such as the one of gorilla/handlers: it knows nothing
-// of http.ErrAbortHandler.
+// recoverer is a middleware that recovers every panic, like the one of
+// gorilla/handlers. It does not treat http.ErrAbortHandler specially.
 func recoverer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -31,7 +31,7 @@ func recoverer(next http.Handler) http.Handler {
 	})
 }
 
-// awaited returns a handler, and a function that waits until one more request has
+// awaited returns a handler, and a function to wait until one more request has
 // been handled.
 func awaited(h http.Handler) (http.Handler, func()) {
 	handled := make(chan bool, 100)
@@ -73,7 +73,7 @@ func TestLateChange_StoredBeforeFurtherBytes(t *testing.T) {
 						require.NoError(t, send(w))
 						require.Equal(t, value, stored())
 					}
-					// Update changes what is pending.
+					// Update modifies the pending value.
 					color.Set(s, "green")
 					must(color.Update(background, s, func(c string) string { return "dark " + c }))
 					require.NoError(t, send(w))
@@ -86,8 +86,8 @@ func TestLateChange_StoredBeforeFurtherBytes(t *testing.T) {
 	}
 }
 
-// The client must notice that it has not got the whole response, even if a
-// middleware around recovers the panic.
+// The client must notice that the response is incomplete, even if an outer
+// middleware recovers the panic.
 func TestLateChange_FailedCommitCutsTheResponse(t *testing.T) {
 	declare := func(n int) func(w http.ResponseWriter) {
 		return func(w http.ResponseWriter) { w.Header().Set("Content-Length", strconv.Itoa(n)) }
@@ -108,11 +108,11 @@ func TestLateChange_FailedCommitCutsTheResponse(t *testing.T) {
 		"of declared length, and bytes missed": {declare(len(page) + len("more")), nil, true},
 	} {
 		for _, around := range []string{"bare", "in a recoverer", "around a recoverer"} {
-			for what, change := range map[string]func(s *session.Session, store *faulty){
-				"a store that fails":      func(s *session.Session, store *faulty) { color.Set(s, "blue"); store.fail("Update", errDown) },
-				"a cookie that is needed": func(s *session.Session, _ *faulty) { s.SignIn("bob") },
+			for cause, change := range map[string]func(s *session.Session, store *faulty){
+				"a store error":   func(s *session.Session, store *faulty) { color.Set(s, "blue"); store.fail("Update", errDown) },
+				"a needed cookie": func(s *session.Session, _ *faulty) { s.SignIn("bob") },
 			} {
-				t.Run(name+"/"+around+"/"+what, func(t *testing.T) {
+				t.Run(name+"/"+around+"/"+cause, func(t *testing.T) {
 					bothProtocols(t, func(t *testing.T, http2 bool) {
 						log, store := new(logs), &faulty{Store: memstore.New()}
 						var told error
@@ -162,8 +162,8 @@ func TestLateChange_FailedCommitCutsTheResponse(t *testing.T) {
 	}
 }
 
-// If the client has received all bytes of a declared length, it cannot notice that
-// a later change was lost. The change is logged.
+// If the client has received all bytes of a declared length, it cannot notice
+// the loss of a later change. The Manager logs the loss.
 func TestLateChange_AfterTheLastByteOfDeclaredLength(t *testing.T) {
 	log, store := new(logs), &faulty{Store: memstore.New()}
 	h, wait := awaited(recoverer(newManager(t, store, log.option()).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -188,7 +188,7 @@ func TestLateChange_AfterTheLastByteOfDeclaredLength(t *testing.T) {
 	require.Contains(t, log.String(), "change could not be saved")
 }
 
-// A reverse proxy flushes in another goroutine, in which a panic would end the
+// A reverse proxy flushes in another goroutine, where a panic would crash the
 // program.
 func TestLateChange_FailedCommitInAnotherGoroutine(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
@@ -206,7 +206,7 @@ func TestLateChange_FailedCommitInAnotherGoroutine(t *testing.T) {
 	require.Error(t, res.err)
 }
 
-// A handler that does not look at the errors of its writes ends with the context.
+// The context ends too, for handlers that ignore the errors of Write.
 func TestLateChange_FailedCommitEndsTheContext(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, http2 bool) {
 		store := &faulty{Store: memstore.New()}
@@ -231,7 +231,7 @@ func TestLateChange_FailedCommitEndsTheContext(t *testing.T) {
 	})
 }
 
-// A handler that gives each write a deadline of its own does not undo the cut.
+// A handler that sets a deadline for each write does not undo the cut.
 func TestLateChange_DeadlinesOfTheHandler(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, http2 bool) {
 		store := &faulty{Store: memstore.New()}
@@ -257,7 +257,8 @@ func TestLateChange_DeadlinesOfTheHandler(t *testing.T) {
 	})
 }
 
-// Without deadlines the panic at the end is all.
+// If the writer does not support deadlines, only the panic at the end cuts the
+// connection.
 func TestLateChange_FailedCommitWithoutDeadlines(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	m := newManager(t, store)
@@ -276,13 +277,13 @@ func TestLateChange_FailedCommitWithoutDeadlines(t *testing.T) {
 			require.ErrorIs(t, err, errDown)
 			store.fail("Update", nil)
 			_, err = io.WriteString(w, "more")
-			require.ErrorIs(t, err, errDown, "the first loss decides")
+			require.ErrorIs(t, err, errDown, "later writes return the first error")
 		})).ServeHTTP(w, r)
 	})
 	require.Equal(t, page, w.Body.String())
 }
 
-// A late Save that fails is the handler's to deal with.
+// The handler deals with a late Save that fails.
 func TestLateChange_FailedSaveThenDiscard(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
@@ -299,8 +300,8 @@ func TestLateChange_FailedSaveThenDiscard(t *testing.T) {
 	require.Equal(t, page+" not saved", res.body)
 }
 
-// A panic discards the changes that are not stored yet: before the first byte all,
-// after it those since the last byte.
+// A panic discards unsaved changes. Before the first byte these are all
+// changes; after it, those since the last byte.
 func TestPanic_AfterTheFirstByte(t *testing.T) {
 	for name, value := range map[string]any{"abort": http.ErrAbortHandler, "panic": errors.New("boom")} {
 		t.Run(name, func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// uncertain loses the next replies of an operation, of writes that were
-// applied or that were not.
+// uncertain loses the next replies of an operation, either after applying the
+// writes or without applying them.
 func (f *faulty) uncertain(op string, applied bool, times int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -27,7 +27,8 @@ func (f *faulty) uncertain(op string, applied bool, times int) {
 	}
 }
 
-// eachLoss runs a test with replies lost of writes applied and not applied.
+// eachLoss runs a test twice: with lost replies of applied writes and of writes
+// that were not applied.
 func eachLoss(t *testing.T, f func(t *testing.T, store *faulty, applied bool)) {
 	for _, applied := range []bool{true, false} {
 		t.Run(fmt.Sprintf("applied=%v", applied), func(t *testing.T) {
@@ -45,8 +46,8 @@ func TestInsert_LostReplies(t *testing.T) {
 		require.Equal(t, "red", col)
 		require.Equal(t, 1, store.Store.(*memstore.Store).Len())
 
-		// A Save that failed for good is found again by the commit, and what
-		// came after it is there too.
+		// After a Save with an unknown outcome, the commit finds its record and
+		// adds the later changes.
 		v = newVisitor(t)
 		request(v, a, func(s *session.Session) {
 			color.Set(s, "blue")
@@ -73,7 +74,7 @@ func TestRenew_LostReplies(t *testing.T) {
 		user, n, col := v.see(a)
 		require.Equal(t, "ann 1 red", fmt.Sprint(user, " ", n, " ", col))
 
-		// As above: a Save that failed, and a commit that says more.
+		// As above: after a failed Save, the commit has more changes.
 		request(v, a, func(s *session.Session) {
 			s.Renew()
 			visits.Set(s, 2)
@@ -98,7 +99,8 @@ func TestUpdate_LostReplies(t *testing.T) {
 			return err
 		}
 		request(v, a, func(s *session.Session) { color.Set(s, "red") })
-		// The key is absent: where the write was not applied, nothing can tell.
+		// The key was absent. If the write was not applied, the record does not
+		// show whether it was.
 		store.uncertain("Update", applied, 1)
 		request(v, a, func(s *session.Session) {
 			if err := add(s); applied {
@@ -131,8 +133,9 @@ func TestSignOut_LostReplies(t *testing.T) {
 	require.Equal(t, "", v.user(a))
 }
 
-// The renewal of a request was applied and its reply lost; then a twin joined it
-// and renewed again. The first one cannot say that nothing was stored.
+// A renewal was applied and its reply lost. Then a concurrent request joined it
+// and renewed again. The first request cannot tell whether its change was
+// stored.
 func TestRenew_RenewedAgain(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
@@ -150,7 +153,7 @@ func TestRenew_RenewedAgain(t *testing.T) {
 	require.Equal(t, "blue", col, "it was applied")
 }
 
-// afterUpdate lets others act between a write and the loss of its reply.
+// afterUpdate runs then between a write and the loss of its reply.
 type afterUpdate struct {
 	session.Store
 	then func()
@@ -164,8 +167,8 @@ func (u *afterUpdate) Update(ctx ctxT, id session.ID, ch *session.Change) error 
 	return fmt.Errorf("reply lost: %w", session.ErrUncertain)
 }
 
-// A server may apply a write long after its connection has died, when the
-// Update has read back that it was not applied and tried again.
+// A server may apply a write long after its connection was closed: after the
+// Update has read the old value and tried again.
 func TestUpdate_AppliedLate(t *testing.T) {
 	for name, after := range map[string]func(land func()){
 		"before the next try":  func(land func()) { land() },
@@ -202,8 +205,8 @@ func TestUpdate_AppliedLate(t *testing.T) {
 	}
 }
 
-// lateStore applies the first Update only after it has been read back and tried
-// again.
+// lateStore applies the first Update only after the library has read the record
+// and tried again.
 type lateStore struct {
 	session.Store
 	armed bool
@@ -230,8 +233,8 @@ func (s *lateStore) Update(ctx ctxT, id session.ID, ch *session.Change) error {
 	return s.Store.Update(ctx, id, ch)
 }
 
-// A sign-in repeats its insert where the reply was lost. If its session was
-// revoked by its ID in between, it stays so.
+// A sign-in repeats its insert if the reply was lost. If its session was
+// revoked by ID in between, it stays revoked.
 func TestRevoke_RepeatedInsert(t *testing.T) {
 	store := &revokedBetween{Store: memstore.New()}
 	m := newManager(t, store)
@@ -245,8 +248,8 @@ func TestRevoke_RepeatedInsert(t *testing.T) {
 	require.NoError(t, s.Save(background), "the next sign-in")
 }
 
-// revokedBetween loses the reply of the first insert that has a user, whose
-// session is revoked at once.
+// revokedBetween inserts the first record with a user, revokes its session and
+// loses the reply.
 type revokedBetween struct {
 	session.Store
 	revoke func(session.ID)

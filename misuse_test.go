@@ -63,7 +63,7 @@ func TestWrap_SameManagerTwice(t *testing.T) {
 	require.Equal(t, "ann", v.user(a))
 }
 
-// What is wrong with a call that returns no error replaces the page.
+// An invalid call of a method that returns no error replaces the page.
 func TestInvalidCall_ReplacesThePage(t *testing.T) {
 	for name, c := range map[string]struct {
 		call   func(s *session.Session)
@@ -94,7 +94,7 @@ func TestInvalidCall_ReplacesThePage(t *testing.T) {
 				require.NotContains(t, res.body, "well")
 				require.Empty(t, res.Header["X-Page"])
 				require.Empty(t, res.Header["Set-Cookie"])
-				require.Zero(t, sessions(t, store), "nothing of it is stored")
+				require.Zero(t, sessions(t, store), "nothing is stored")
 				text := strings.ReplaceAll(log.String(), `\"`, `"`)
 				require.Contains(t, strings.ReplaceAll(text, `\\`, `\`), c.want)
 				if name != "too large" {
@@ -117,5 +117,5 @@ func TestUpdate_InvalidCalls(t *testing.T) {
 	require.Equal(t, 500, session.HTTPStatus(err))
 	_, err = session.Key[float64]("f").Update(background, s, func(float64) float64 { return inf() })
 	require.ErrorContains(t, err, "cannot encode")
-	require.NoError(t, s.Save(background), "it was told already")
+	require.NoError(t, s.Save(background), "Update has returned the error already")
 }

@@ -92,7 +92,7 @@ func TestNew_InvalidOptions(t *testing.T) {
 			m, err := session.New(c.store, c.secret, c.opts...)
 			require.Nil(t, m)
 			require.ErrorContains(t, err, c.want)
-			require.NotContains(t, err.Error(), "\n", "one fault, one line")
+			require.NotContains(t, err.Error(), "\n", "one problem, one line")
 		})
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// lost carries out a call and loses its reply; not carries nothing out.
+// lost carries out a call and loses its reply.
 func lost(c call) error {
 	_ = c.do()
 	return session.ErrUncertain
@@ -24,7 +24,7 @@ func lost(c call) error {
 
 func notApplied(call) error { return session.ErrUncertain }
 
-// beside runs an Update of visits by another replica.
+// beside runs an Update of visits on another replica.
 func beside(t *testing.T, store session.Store, id session.ID, f func(int) int) {
 	t.Helper()
 	s, err := newManager(t, store).LoadID(background, id)
@@ -33,12 +33,13 @@ func beside(t *testing.T, store session.Store, id session.ID, f func(int) int) {
 	require.NoError(t, err)
 }
 
-// An Update on top of a Set whose reply was lost is not undone by a repetition.
+// If the reply to a Set is lost, repeating it does not undo an Update by
+// another request.
 func TestSave_LostReply(t *testing.T) {
 	set := func(s *session.Session) { visits.Set(s, 100); color.Set(s, "blue") }
 	for name, c := range map[string]struct {
-		apply  bool // the first attempt
-		other  bool // another request counts one more afterwards
+		apply  bool // the first attempt is applied
+		other  bool // another request then adds one
 		calls  func(s *session.Session)
 		status int
 		want   string
@@ -46,13 +47,13 @@ func TestSave_LostReply(t *testing.T) {
 		"applied":                         {true, false, set, 200, "100 blue"},
 		"applied, then changed":           {true, true, set, 200, "101 blue"},
 		"not applied":                     {false, false, set, 200, "100 blue"},
-		"not applied, then changed":       {false, true, set, 200, "100 blue"}, // color tells
+		"not applied, then changed":       {false, true, set, 200, "100 blue"}, // color shows the outcome
 		"one key, applied, changed":       {true, true, func(s *session.Session) { visits.Set(s, 100) }, 503, "101 red"},
 		"a new key, not applied":          {false, false, func(s *session.Session) { shape.Set(s, "round") }, 503, "1 red"},
 		"a new key, applied":              {true, false, func(s *session.Session) { shape.Set(s, "round") }, 200, "1 red"},
 		"deleted, applied":                {true, false, func(s *session.Session) { visits.Delete(s) }, 200, "0 red"},
 		"deleted, not applied":            {false, false, func(s *session.Session) { visits.Delete(s) }, 200, "0 red"},
-		"deleted, applied, counted anew":  {true, true, func(s *session.Session) { visits.Delete(s) }, 503, "1 red"},
+		"deleted, applied, counted again": {true, true, func(s *session.Session) { visits.Delete(s) }, 503, "1 red"},
 		"cleared, not applied":            {false, false, (*session.Session).Clear, 200, "0 "},
 		"cleared, applied":                {true, false, (*session.Session).Clear, 200, "0 "},
 		"cleared and set":                 {true, true, func(s *session.Session) { s.Clear(); set(s) }, 200, "101 blue"},
@@ -83,8 +84,8 @@ func TestSave_LostReply(t *testing.T) {
 	}
 }
 
-// A Save whose outcome stayed unknown is completed by the next one, which does
-// not send its values again as if they were new.
+// The next Save completes one with an unknown outcome. It does not send the old
+// values again as if they were new.
 func TestSave_AgainAfterUnknownOutcome(t *testing.T) {
 	for _, applied := range []bool{true, false} {
 		for name, c := range map[string]struct {
@@ -97,7 +98,7 @@ func TestSave_AgainAfterUnknownOutcome(t *testing.T) {
 			"clear both": {func(s *session.Session) { s.Clear(); visits.Set(s, 100); color.Set(s, "blue") }, (*session.Session).Clear, "0  "},
 			"renew":      {func(s *session.Session) { s.Renew(); visits.Set(s, 100) }, func(s *session.Session) { shape.Set(s, "round") }, "101 red round"},
 			"sign in":    {func(s *session.Session) { s.SignIn("ann"); visits.Set(s, 100) }, func(s *session.Session) { color.Delete(s) }, "101  flat"},
-			"limits":     {func(s *session.Session) { s.Renew(); visits.Set(s, 100) }, func(s *session.Session) { s.SetTimeouts(time.Hour, time.Hour) }, "101 red flat"},
+			"timeouts":   {func(s *session.Session) { s.Renew(); visits.Set(s, 100) }, func(s *session.Session) { s.SetTimeouts(time.Hour, time.Hour) }, "101 red flat"},
 		} {
 			t.Run(fmt.Sprint(name, " applied=", applied), func(t *testing.T) {
 				store := newHooked()
@@ -137,7 +138,7 @@ func TestSave_AgainAfterUnknownOutcome(t *testing.T) {
 	}
 }
 
-// confirming is a store whose Load returns writes that a failover would undo.
+// confirming is a store whose Load returns writes that a failover could undo.
 type confirming struct {
 	*hooked
 	confirm func() error
@@ -150,7 +151,7 @@ func (c *confirming) Confirm(ctx ctxT, id session.ID) (*session.Record, error) {
 	return c.Store.Load(ctx, id)
 }
 
-// A write that only Load shows is not taken for stored.
+// The Manager does not treat a write as stored if only Load shows it.
 func TestConfirm(t *testing.T) {
 	for name, calls := range map[string]func(s *session.Session) error{
 		"save":    func(s *session.Session) error { color.Set(s, "blue"); return s.Save(background) },
@@ -164,7 +165,7 @@ func TestConfirm(t *testing.T) {
 	} {
 		for reply, err := range map[string]error{"lost": session.ErrUncertain, "conflict": session.ErrConflict} {
 			if name == "save" && reply == "conflict" {
-				continue // it has no guard
+				continue // a save has no guard
 			}
 			for _, observer := range []bool{false, true} {
 				t.Run(fmt.Sprint(name, " ", reply, " ", observer), func(t *testing.T) {
@@ -204,8 +205,8 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// A driver that sends a write again, to a server that does not recognize the
-// repetition, returns a conflict although the write was applied.
+// If a driver repeats a write and the server does not recognize the repetition,
+// the result is a conflict although the write was applied.
 func TestUpdate_ConflictAlthoughApplied(t *testing.T) {
 	store := newHooked()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
@@ -220,8 +221,8 @@ func TestUpdate_ConflictAlthoughApplied(t *testing.T) {
 	require.Equal(t, 2, n)
 }
 
-// An Update that found its key pending must not overwrite without a guard what
-// others have made of the value since a Save stored it.
+// An Update of a pending value has no guard. After a Save it must not overwrite
+// the changes of other requests.
 func TestUpdate_SaveByAnotherGoroutine(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		m := newManager(t, store)
@@ -260,7 +261,7 @@ func TestReload_BesideUpdate(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 2, visits.GetOr(s, 0))
 
-		// What a Reload has read after the Update is newer.
+		// A Reload after the Update read a newer value.
 		store.once(op("Update"), func(c call) error {
 			require.NoError(t, c.do())
 			beside(t, store.Store, s.ID(), func(n int) int { return n + 10 })
@@ -272,8 +273,8 @@ func TestReload_BesideUpdate(t *testing.T) {
 	})
 }
 
-// A connection whose token has been replaced does not see values that were
-// stored after that, although the user is the same.
+// A connection with a superseded token does not see values stored after the
+// renewal, although the user is the same.
 func TestUpdate_AfterConcurrentSignIn(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		m := newManager(t, store)
@@ -298,8 +299,8 @@ func TestUpdate_AfterConcurrentSignIn(t *testing.T) {
 	})
 }
 
-// In the queue of one process an Update is handed the value that the one before
-// it has stored, unless that had another token.
+// In the queue of one process, an Update receives the value stored by the
+// previous Update, unless their tokens differ.
 func TestUpdate_QueuedBehindSignIn(t *testing.T) {
 	store := newHooked()
 	m := newManager(t, store)
@@ -339,8 +340,8 @@ func waitForQueue(m *session.Manager) {
 	}
 }
 
-// A repetition is guarded by what was read: another request may have changed it
-// between the reading and the repetition.
+// A repeated save is guarded by the versions read before it, because another
+// request may write between the read and the repetition.
 func TestSave_RepetitionIsGuarded(t *testing.T) {
 	store := newHooked()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
@@ -362,7 +363,7 @@ func TestSave_RepetitionIsGuarded(t *testing.T) {
 	require.Equal(t, "101 blue", fmt.Sprint(n, " ", col))
 }
 
-// The request's own renewals do not count.
+// Renewals by the request itself do not supersede it.
 func TestUpdate_AfterOwnRenewal(t *testing.T) {
 	store := newHooked()
 	m := newManager(t, store)
@@ -394,8 +395,8 @@ func TestUpdate_AfterOwnRenewal(t *testing.T) {
 	})
 }
 
-// Whatever the program gives the library to call may ask the session for its
-// user, in an outage too.
+// Functions supplied by the program may ask the session for its user, even
+// during an outage.
 func TestCallbacks_ReadTheSession(t *testing.T) {
 	now := newClock()
 	var mu sync.Mutex

@@ -22,15 +22,15 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// These tests are for the report that started the project: apps that kept
-// their sessions in the memory of a process lost every login at a restart, grew
-// without bound and broke behind a load balancer.
+// These tests cover problems of apps that keep sessions in process memory: a
+// restart signs everybody out, memory grows without bound, and a load balancer
+// breaks sign-ins.
 
-// helperEnv makes this test binary a process that serves one app.
+// helperEnv makes this test binary serve one app.
 const helperEnv = "SESSION_TEST_SERVE"
 
-// serveAsProcess is what the other processes of these tests run: an app whose
-// store and secret come from the environment, as in a main function.
+// serveAsProcess is the main function of the app processes. The store and the
+// secret come from the environment.
 func serveAsProcess() error {
 	store, err := mongostore.Open(background, os.Getenv("MONGO_URI"), mongostore.WithDatabase(os.Getenv("DATABASE")))
 	if err != nil {
@@ -58,7 +58,7 @@ func serveAsProcess() error {
 	return http.Serve(l, m.Wrap(mux))
 }
 
-// process starts an app in a process of its own.
+// process starts an app in its own process.
 func process(t *testing.T, db string) (base string, kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -81,7 +81,7 @@ func TestProduction_ProcessRestart(t *testing.T) {
 	base, kill := process(t, db)
 	v.send("GET", base+"/login")
 	require.Equal(t, "ann red", v.send("GET", base+"/").body)
-	kill() // SIGKILL: nothing can be written on the way out
+	kill() // with SIGKILL, so the process cannot write anything at exit
 	base, _ = process(t, db)
 	require.Equal(t, "ann red", v.send("GET", base+"/").body)
 }
@@ -124,13 +124,13 @@ func TestProduction_TTLIndex(t *testing.T) {
 	}
 	require.True(t, found, "no TTL index")
 
-	// A record that expired more than 300 s ago is removed by the server.
+	// The server removes a record that expired more than 300 seconds ago.
 	now := time.Now()
 	gone, kept := session.ID{1}, session.ID{2}
 	for id, expires := range map[session.ID]time.Time{gone: now.Add(-310 * time.Second), kept: now.Add(-200 * time.Second)} {
 		require.NoError(t, store.Insert(background, &session.Record{Info: session.Info{ID: id, ExpiresAt: expires, Deadline: expires}, Verifier: []byte("x")}))
 	}
-	// mongod looks every 60 s.
+	// mongod checks every 60 seconds.
 	require.Eventually(t, func() bool {
 		_, err := store.Load(background, gone)
 		return err != nil
@@ -194,15 +194,15 @@ func TestProduction_TrustedProxy(t *testing.T) {
 	}
 	c, ip := ask("192.0.2.7:1234", "X-Forwarded-Proto", "https", "X-Forwarded-For", "6.6.6.6, 203.0.113.9")
 	require.True(t, c.Secure)
-	require.Equal(t, "203.0.113.9", ip, "what the client itself sent comes first and does not count")
+	require.Equal(t, "203.0.113.9", ip, "an address sent by the client comes first and does not count")
 	require.Empty(t, log.String())
 	c, ip = ask("198.51.100.1:1234", "X-Forwarded-Proto", "https", "X-Forwarded-For", "203.0.113.9")
 	require.True(t, c.Secure)
-	require.Equal(t, "198.51.100.1", ip, "headers of a stranger do not count")
+	require.Equal(t, "198.51.100.1", ip, "headers from an untrusted peer do not count")
 	require.Contains(t, log.String(), "looks like plain HTTP")
 	require.Equal(t, 1, strings.Count(log.String(), "\n"))
 	ask("198.51.100.1:1234")
-	require.Equal(t, 1, strings.Count(log.String(), "\n"), "one warning is enough")
+	require.Equal(t, 1, strings.Count(log.String(), "\n"), "the warning is logged once")
 }
 
 func TestProduction_UnchangedSession(t *testing.T) {
@@ -251,7 +251,7 @@ func TestProduction_MemstorePanics(t *testing.T) {
 	require.Contains(t, string(out), "mongostore.Open")
 }
 
-// myStore is a user's own Store.
+// myStore is a store written by a user of the library.
 type myStore struct{ session.Store }
 
 func TestProduction_CustomStore(t *testing.T) {

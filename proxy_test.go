@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// clientIP returns the address that a sign-in stores for a request.
+// clientIP returns the address stored by a sign-in.
 func clientIP(t *testing.T, peer string, header []string, opts ...session.Option) string {
 	t.Helper()
 	opts = append(opts, session.WithClientInfo(), session.WithTrustedProxies(netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("fe80::/10")))
@@ -31,8 +31,8 @@ func clientIP(t *testing.T, peer string, header []string, opts ...session.Option
 	return infos[0].ClientIP
 }
 
-// Proxies append to one header and pass the others through, so a client could
-// choose its address with any header other than the one that its proxy sets.
+// Proxies append to one header and pass the others through. If several headers
+// counted, a client could choose its address.
 func TestClientIP_OneHeaderCounts(t *testing.T) {
 	all := []string{"X-Forwarded-For", "203.0.113.1", "Forwarded", "for=203.0.113.2", "X-Real-Ip", "203.0.113.3"}
 	for name, c := range map[string]struct {
@@ -63,7 +63,7 @@ func TestClientIP_Hops(t *testing.T) {
 		"IPv4 in IPv6":               {"::ffff:203.0.113.9", "203.0.113.9", "203.0.113.9"},
 		"a zone":                     {"2001:db8::1%eth0", "2001:db8::1", "2001:db8::1"},
 		"a long zone":                {"2001:db8::1%" + strings.Repeat("z", 5000), "192.0.2.7", "192.0.2.7"},
-		"a zone that is not text":    {"2001:db8::1%\xff", "2001:db8::1", "2001:db8::1"},
+		"a zone of invalid UTF-8":    {"2001:db8::1%\xff", "2001:db8::1", "2001:db8::1"},
 		"half a bracket":             {"[203.0.113.9", "192.0.2.7", "192.0.2.7"},
 		"brackets the wrong way":     {"]203.0.113.9[", "192.0.2.7", "192.0.2.7"},
 		"a name":                     {"unknown", "192.0.2.7", "192.0.2.7"},
@@ -84,7 +84,7 @@ func TestClientIP_Hops(t *testing.T) {
 	two := []string{"X-Forwarded-For", "203.0.113.9", "X-Forwarded-For", "192.0.2.8"}
 	require.Equal(t, "203.0.113.9", clientIP(t, "192.0.2.7:1234", two), "header fields of one name form one list")
 	require.Equal(t, "203.0.113.9", clientIP(t, "[fe80::1%eth0]:1234", two), "a link-local peer is inside a trusted prefix")
-	require.Equal(t, "2001:db8::1", clientIP(t, "[2001:db8::1%eth0]:1234", nil), "a zone means nothing on another machine")
+	require.Equal(t, "2001:db8::1", clientIP(t, "[2001:db8::1%eth0]:1234", nil), "a zone has no meaning on another machine")
 }
 
 func TestForwardedProto_FollowsTheHeader(t *testing.T) {

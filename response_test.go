@@ -53,7 +53,7 @@ const page = "the handler's page"
 
 var content = strings.Repeat("0123456789", 5000)
 
-// zip is a middleware that compresses, as many are written: no Unwrap.
+// zip is a compressing middleware whose writer has no Unwrap method, like many.
 func zip(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		zw := gzip.NewWriter(w)
@@ -70,7 +70,8 @@ type zipWriter struct {
 
 func (w zipWriter) Write(b []byte) (int, error) { return w.zw.Write(b) }
 
-// onlyUnwrap is a middleware whose writer offers nothing but Unwrap.
+// onlyUnwrap is a middleware whose writer has no optional methods except
+// Unwrap.
 func onlyUnwrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(unwrapper{w}, r) })
 }
@@ -86,9 +87,9 @@ func timeout(next http.Handler) http.Handler    { return http.TimeoutHandler(nex
 func write(w http.ResponseWriter)               { io.WriteString(w, page) }
 func flush(w http.ResponseWriter) error         { return http.NewResponseController(w).Flush() }
 
-// TestResponse_EveryKind changes the session and then answers in one way. It
-// must be saved before the first byte: so its cookie is there once, and where
-// the save fails nothing of the handler's response is.
+// TestResponse_EveryKind changes the session and then responds in one way. The
+// Manager must save before the first byte. So the response has the cookie once,
+// and if the save fails it has no part of the handler's response.
 func TestResponse_EveryKind(t *testing.T) {
 	for name, c := range map[string]struct {
 		do             func(w http.ResponseWriter, r *http.Request)
@@ -210,7 +211,7 @@ func TestResponse_EveryKind(t *testing.T) {
 	}
 }
 
-// lateCase changes a stored session after the response has begun.
+// The handler changes a stored session after the response has begun.
 func TestLateChange_Outcomes(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, http2 bool) {
 		log := new(logs)
@@ -232,18 +233,18 @@ func TestLateChange_Outcomes(t *testing.T) {
 			res := v.send("GET", srv.URL)
 			return res.err != nil
 		}
-		none := func(*session.Session) {}
-		require.False(t, run(func(s *session.Session) { s.SignIn("ann") }, none))
-		require.False(t, run(nil, func(s *session.Session) { color.Set(s, "red") }), "a late change that needs no cookie is saved")
+		noop := func(*session.Session) {}
+		require.False(t, run(func(s *session.Session) { s.SignIn("ann") }, noop))
+		require.False(t, run(nil, func(s *session.Session) { color.Set(s, "red") }), "a late change without a new cookie is saved")
 		seen := ""
-		run(func(s *session.Session) { seen = color.GetOr(s, "") }, none)
+		run(func(s *session.Session) { seen = color.GetOr(s, "") }, noop)
 		require.Equal(t, "red", seen)
 
-		require.True(t, run(nil, func(s *session.Session) { s.Renew(); color.Set(s, "lost") }), "the client must not take it for a success")
-		require.Contains(t, log.String(), "change could not be saved")
+		require.True(t, run(nil, func(s *session.Session) { s.Renew(); color.Set(s, "lost") }), "the response must not look like a success")
+		require.Contains(t, log.String(), "a change is lost")
 		require.Contains(t, log.String(), "response_test.go:")
 		require.Contains(t, log.String(), "new cookie cannot be delivered")
-		run(func(s *session.Session) { seen = s.User() + color.GetOr(s, "") }, none)
+		run(func(s *session.Session) { seen = s.User() + color.GetOr(s, "") }, noop)
 		require.Equal(t, "annred", seen)
 
 		require.False(t, run(nil, func(s *session.Session) {
@@ -256,12 +257,12 @@ func TestLateChange_Outcomes(t *testing.T) {
 		store.fail("Update", nil)
 
 		require.True(t, run(nil, func(s *session.Session) { s.SignOut(); color.Set(s, "bye") }), "needs a cookie")
-		require.Zero(t, store.Store.(*memstore.Store).Len(), "a late SignOut deletes all the same")
-		run(func(s *session.Session) { s.SignIn("ann") }, none)
+		require.Zero(t, store.Store.(*memstore.Store).Len(), "a late SignOut deletes the session")
+		run(func(s *session.Session) { s.SignIn("ann") }, noop)
 		require.False(t, run(nil, (*session.Session).SignOut))
 		require.Zero(t, store.Store.(*memstore.Store).Len())
 		require.True(t, run(nil, func(s *session.Session) { color.Set(s, "red") }), "a visitor without a session")
-		require.Zero(t, store.Store.(*memstore.Store).Len(), "an orphan")
+		require.Zero(t, store.Store.(*memstore.Store).Len(), "no record without a cookie")
 	})
 }
 
@@ -276,7 +277,7 @@ func TestLateChange_AfterHandlerReturned(t *testing.T) {
 	require.Contains(t, log.String(), "response_test.go:")
 	require.ErrorContains(t, kept.Save(background), "the request's handler has returned; use Manager.LoadID")
 	_, err := visits.Update(background, kept, func(n int) int { return n + 1 })
-	require.NoError(t, err, "it is stored at once")
+	require.NoError(t, err, "Update stores immediately")
 	_, n, col := v.see(a)
 	require.Equal(t, "", col)
 	require.Equal(t, 1, n)
@@ -302,11 +303,11 @@ func TestPanic_DiscardsChanges(t *testing.T) {
 			v.login(a, "ann")
 			res := request(v, a, func(s *session.Session) { color.Set(s, "red"); s.SignOut(); panic(value) })
 			require.Equal(t, 500, res.StatusCode)
-			require.Equal(t, value, passed, "it goes on up")
+			require.Equal(t, value, passed, "the panic propagates")
 			user, _, col := v.see(a)
 			require.Equal(t, "ann", user)
 			require.Equal(t, "", col)
-			// What Save has stored is not lost with the page.
+			// Changes stored by Save are not lost with the page.
 			res = request(v, a, func(s *session.Session) {
 				s.Renew()
 				require.NoError(t, s.Save(background))
@@ -344,18 +345,18 @@ func TestClientGone(t *testing.T) {
 		}))
 		_, err := v.Do(req)
 		require.Error(t, err)
-		for !<-served { // until this request, with its commit, is over
+		for !<-served { // until this request and its commit are finished
 		}
 	}
 	leave(func(s *session.Session) { visits.Set(s, 5) })
 	_, n, _ := v.see(a)
-	require.Equal(t, 5, n, "the commit runs although nobody waits for it")
+	require.Equal(t, 5, n, "the commit runs although the client is gone")
 	leave(func(s *session.Session) { s.Renew(); visits.Set(s, 6) })
 	_, n, _ = v.see(a)
-	require.Equal(t, 5, n, "a token that nobody gets must not replace the one that somebody has")
+	require.Equal(t, 5, n, "the token is unchanged, because the client cannot receive a new one")
 	require.Contains(t, log.String(), "the client is gone")
 	leave(func(s *session.Session) { s.SignOut(); color.Set(s, "bye") })
-	require.Zero(t, store.Len(), "signed out, although nobody sees the farewell")
+	require.Zero(t, store.Len(), "signed out, although the client is gone")
 }
 
 func TestHijack(t *testing.T) {
@@ -386,7 +387,7 @@ func TestHijack(t *testing.T) {
 			require.Equal(t, 0, store.Len())
 			_, _, err := http.NewResponseController(w).Hijack()
 			require.ErrorIs(t, err, session.ErrUndeliverable)
-			require.Equal(t, 0, store.Len(), "stored before it was refused")
+			require.Equal(t, 0, store.Len(), "stored although Hijack was refused")
 			s.Discard()
 			w.WriteHeader(500)
 			return
@@ -399,7 +400,7 @@ func TestHijack(t *testing.T) {
 		}
 		upgrade(w, header)
 		if r.URL.Path == "/set" {
-			visits.Set(s, 7) // late, and no cookie is needed
+			visits.Set(s, 7) // late, but it needs no cookie
 		}
 	})), false)
 	require.Equal(t, 500, v.send("GET", srv.URL+"/owes").StatusCode)
@@ -429,7 +430,7 @@ func TestHijack(t *testing.T) {
 	require.Eventually(t, func() bool { _, n, col := v.see(a); return n == 7 && col == "red" }, 5*time.Second, time.Millisecond)
 }
 
-// The way of libraries that write the 101 themselves.
+// Some libraries write the status 101 themselves.
 func TestWriteHeader_SwitchingProtocols(t *testing.T) {
 	srv, v := start(t, newManager(t, memstore.New()).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		session.FromContext(r.Context()).SignIn("ann")
@@ -457,7 +458,7 @@ func TestWriteHeader_EarlyHints(t *testing.T) {
 		srv, v := start(t, newManager(t, store).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Link", "</a.css>; rel=preload")
 			w.WriteHeader(103)
-			<-hinted // the client has got it
+			<-hinted // the client has received the hints
 			color.Set(session.FromContext(r.Context()), "red")
 		})), http2)
 		req := must(http.NewRequest("GET", srv.URL, nil))
@@ -524,7 +525,8 @@ func TestWrap_UploadsAndPattern(t *testing.T) {
 	require.Eventually(t, func() bool { _, err := os.Stat(file); return errors.Is(err, os.ErrNotExist) }, 5*time.Second, time.Millisecond)
 }
 
-// What the writer below cannot do is said so, and no way leads past the commit.
+// If the underlying writer lacks a feature, the method returns an error. No
+// method bypasses the commit.
 func TestResponse_UnsupportedFeatures(t *testing.T) {
 	m := newManager(t, memstore.New())
 	plain := struct{ http.ResponseWriter }{httptest.NewRecorder()}
@@ -561,7 +563,7 @@ func TestTimeoutHandler_CutsShort(t *testing.T) {
 		require.Equal(t, 503, res.StatusCode)
 		require.Empty(t, res.Header["Set-Cookie"])
 		release <- struct{}{}
-		require.Error(t, <-finished, "the handler's goroutine is told")
+		require.Error(t, <-finished, "Save returns an error in the handler's goroutine")
 		require.Zero(t, store.Len())
 	})
 	t.Run("outside", func(t *testing.T) {
@@ -577,6 +579,6 @@ func TestTimeoutHandler_CutsShort(t *testing.T) {
 		res := v.send("GET", srv.URL)
 		require.Equal(t, 503, res.StatusCode)
 		require.ErrorIs(t, <-finished, session.ErrUndeliverable)
-		require.Zero(t, store.Len(), "an orphan")
+		require.Zero(t, store.Len(), "no record without a cookie")
 	})
 }

@@ -31,7 +31,7 @@ func TestRevoke_OneAllAndOthers(t *testing.T) {
 
 		var id session.ID
 		request(phone, a, func(s *session.Session) { id = s.ID() })
-		require.ErrorIs(t, m.Revoke(background, "bob", id), session.ErrNotFound, "bob ended ann's session")
+		require.ErrorIs(t, m.Revoke(background, "bob", id), session.ErrNotFound, "bob revoked ann's session")
 		require.NoError(t, m.Revoke(background, "ann", id))
 		require.ErrorIs(t, m.Revoke(background, "ann", id), session.ErrNotFound)
 		require.Equal(t, "", phone.user(a))
@@ -67,7 +67,7 @@ func TestRevokeAll_ConcurrentSignIn(t *testing.T) {
 			v := newVisitor(t)
 			request(v, a, before)
 			res := request(v, a, func(s *session.Session) {
-				_, err := m.RevokeAll(background, "ann") // somebody else does
+				_, err := m.RevokeAll(background, "ann") // another request revokes
 				require.NoError(t, err)
 				s.SignIn("ann")
 			})
@@ -129,7 +129,7 @@ func TestRevokeAll_ConcurrentCalls(t *testing.T) {
 		_, err = m.RevokeAll(background, "ann")
 		require.NoError(t, err)
 		res := request(newVisitor(t), newApp(t, m), func(s *session.Session) { s.SignIn("ann") })
-		require.Equal(t, http.StatusConflict, res.StatusCode, "the later not-before was moved back")
+		require.Equal(t, http.StatusConflict, res.StatusCode, "the second revocation moved the time back")
 	})
 }
 
@@ -174,8 +174,8 @@ func TestRevokeOthers_NoUser(t *testing.T) {
 	require.ErrorContains(t, err, "must not be empty")
 }
 
-// A double click on "change my password" must not end the session that both
-// requests are about.
+// A double click on "change my password" must not end the session of both
+// requests.
 func TestRevokeOthers_SupersededToken(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
@@ -195,7 +195,8 @@ func TestRevokeOthers_SupersededToken(t *testing.T) {
 	})
 }
 
-// A revoked sign-in leaves no record, or does not say that it left none.
+// A revoked sign-in leaves no record. If deleting it fails, the error does not
+// claim that.
 func TestSignIn_RevokedDeletesRecord(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	m := newManager(t, store, session.WithStoreTimeout(time.Second))
@@ -210,12 +211,12 @@ func TestSignIn_RevokedDeletesRecord(t *testing.T) {
 	require.Equal(t, 409, signIn())
 	store.uncertain("Delete", false, 2)
 	require.Equal(t, 409, signIn())
-	require.Equal(t, 1, store.Store.(*memstore.Store).Len(), "the marker alone")
+	require.Equal(t, 1, store.Store.(*memstore.Store).Len(), "only the marker is left")
 	store.fail("Delete", errDown)
 	require.Equal(t, 503, signIn())
 }
 
-// Sign-ins at the same time do not end each other; the next one ends both.
+// Concurrent sign-ins do not end each other. The next sign-in ends both.
 func TestWithMaxPerUser_ConcurrentSignIns(t *testing.T) {
 	for range 5 {
 		store := &meeting{Store: memstore.New()}
@@ -231,15 +232,15 @@ func TestWithMaxPerUser_ConcurrentSignIns(t *testing.T) {
 		}
 		require.Equal(t, 200, (<-done).StatusCode)
 		require.Equal(t, 200, (<-done).StatusCode)
-		require.Contains(t, one.user(a)+two.user(a), "ann", "they ended each other")
+		require.Contains(t, one.user(a)+two.user(a), "ann", "the sign-ins ended each other")
 		store.met.Add(1)
-		now.advance(time.Millisecond) // which is what times are kept to
+		now.advance(time.Millisecond) // the precision of stored times
 		newVisitor(t).login(a, "ann")
 		require.Empty(t, one.user(a)+two.user(a))
 	}
 }
 
-// meeting lets two Lists answer only when both have been asked.
+// meeting returns from two Lists only when both have been called.
 type meeting struct {
 	session.Store
 	met sync.WaitGroup
@@ -252,8 +253,8 @@ func (m *meeting) List(ctx ctxT, user string) ([]session.Info, error) {
 	return infos, err
 }
 
-// A sign-in that has listed the user's sessions spares one that signs in again
-// before its turn to be ended comes.
+// If a session signs in again after another sign-in has listed the user's
+// sessions, the other sign-in does not end it.
 func TestWithMaxPerUser_SecondSignIn(t *testing.T) {
 	store := &listHook{Store: memstore.New()}
 	now := newClock()
@@ -275,7 +276,7 @@ func TestWithMaxPerUser_SecondSignIn(t *testing.T) {
 	require.Equal(t, must(m.Load(background, []*http.Cookie{two})).ID(), infos[0].ID)
 }
 
-// listHook runs something once, after a List.
+// listHook calls once after the next List.
 type listHook struct {
 	session.Store
 	once func()

@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// request runs calls in one request and returns its answer.
+// request runs calls in one request and returns the response.
 func request(v *visitor, a *app, calls func(s *session.Session)) answer {
 	v.t.Helper()
 	return v.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { calls(s) })
@@ -24,7 +24,7 @@ func TestSession_PendingChanges(t *testing.T) {
 	long := func(s *session.Session) { s.SetTimeouts(time.Hour, 48*time.Hour) }
 	set := func(v string) func(*session.Session) { return func(s *session.Session) { color.Set(s, v) } }
 	user := func(u string) func(*session.Session) { return func(s *session.Session) { s.SignIn(u) } }
-	destroy := (*session.Session).SignOut
+	signOut := (*session.Session).SignOut
 	update := func(s *session.Session) {
 		_, err := visits.Update(background, s, func(n int) int { return n + 1 })
 		if err != nil {
@@ -40,32 +40,32 @@ func TestSession_PendingChanges(t *testing.T) {
 		stored       int
 		idle         time.Duration
 	}{
-		"set":                            {nil, calls{set("red")}, "", "red", 0, false, 1, 0},
-		"set then clear":                 {nil, calls{set("red"), (*session.Session).Clear}, "", "", 0, false, 0, 0},
-		"clear then set":                 {calls{set("red"), update}, calls{(*session.Session).Clear, set("blue")}, "", "blue", 0, true, 1, 0},
-		"set then discard":               {calls{set("red")}, calls{set("blue"), (*session.Session).Discard}, "", "red", 0, true, 1, 0},
-		"update then discard":            {calls{set("red")}, calls{update, (*session.Session).Discard}, "", "red", 1, true, 1, 0},
-		"update where nothing is stored": {nil, calls{update, update}, "", "", 2, false, 1, 0},
-		"update under a pending renewal": {calls{update}, calls{(*session.Session).Renew, update}, "", "", 2, true, 1, 0},
-		"update after a set":             {calls{update}, calls{func(s *session.Session) { visits.Set(s, 10) }, update}, "", "", 11, true, 1, 0},
-		"update after a delete":          {calls{update}, calls{visits.Delete, update}, "", "", 1, true, 1, 0},
-		"sign-in keeps what came before": {calls{set("red")}, calls{user("ann")}, "ann", "red", 0, true, 1, 0},
-		"sign-in again keeps data":       {calls{set("red"), user("ann")}, calls{user("ann")}, "ann", "red", 0, true, 1, 0},
-		"another user begins anew":       {calls{set("red"), user("ann")}, calls{set("blue"), user("bob")}, "bob", "", 0, false, 1, 0},
-		"another user, then set":         {calls{set("red"), user("ann")}, calls{user("bob"), set("blue")}, "bob", "blue", 0, false, 1, 0},
-		"another user keeps timeouts":    {calls{user("ann")}, calls{long, user("bob")}, "bob", "", 0, false, 1, time.Hour},
-		"destroy":                        {calls{set("red"), user("ann")}, calls{destroy}, "", "", 0, false, 0, 0},
-		"destroy then set":               {calls{set("red"), user("ann")}, calls{destroy, set("bye")}, "", "bye", 0, false, 1, 0},
-		"destroy then sign-in":           {calls{set("red"), user("ann")}, calls{destroy, user("ann")}, "ann", "", 0, false, 1, 0},
-		"sign-in then destroy":           {calls{set("red")}, calls{user("ann"), destroy}, "", "", 0, false, 0, 0},
-		"set then destroy, anonymous":    {nil, calls{set("red"), destroy}, "", "", 0, false, 0, 0},
-		"timeouts of one's own":          {calls{set("red")}, calls{long}, "", "red", 0, true, 1, time.Hour},
-		"sign-in restores the limits":    {calls{set("red"), long}, calls{user("ann")}, "ann", "red", 0, true, 1, 0},
-		"sign-in beside timeouts":        {calls{set("red")}, calls{long, user("ann")}, "ann", "red", 0, true, 1, time.Hour},
-		"renew keeps the limits":         {calls{set("red"), long}, calls{(*session.Session).Renew}, "", "red", 0, true, 1, time.Hour},
-		"renew of nothing":               {nil, calls{(*session.Session).Renew}, "", "", 0, false, 0, 0},
-		"timeouts of nothing":            {nil, calls{long}, "", "", 0, false, 0, 0},
-		"pop":                            {calls{set("red")}, calls{func(s *session.Session) { color.Pop(s) }}, "", "", 0, true, 1, 0},
+		"set":                               {nil, calls{set("red")}, "", "red", 0, false, 1, 0},
+		"set then clear":                    {nil, calls{set("red"), (*session.Session).Clear}, "", "", 0, false, 0, 0},
+		"clear then set":                    {calls{set("red"), update}, calls{(*session.Session).Clear, set("blue")}, "", "blue", 0, true, 1, 0},
+		"set then discard":                  {calls{set("red")}, calls{set("blue"), (*session.Session).Discard}, "", "red", 0, true, 1, 0},
+		"update then discard":               {calls{set("red")}, calls{update, (*session.Session).Discard}, "", "red", 1, true, 1, 0},
+		"update without a stored session":   {nil, calls{update, update}, "", "", 2, false, 1, 0},
+		"update under a pending renewal":    {calls{update}, calls{(*session.Session).Renew, update}, "", "", 2, true, 1, 0},
+		"update after a set":                {calls{update}, calls{func(s *session.Session) { visits.Set(s, 10) }, update}, "", "", 11, true, 1, 0},
+		"update after a delete":             {calls{update}, calls{visits.Delete, update}, "", "", 1, true, 1, 0},
+		"sign-in keeps earlier values":      {calls{set("red")}, calls{user("ann")}, "ann", "red", 0, true, 1, 0},
+		"sign-in again keeps data":          {calls{set("red"), user("ann")}, calls{user("ann")}, "ann", "red", 0, true, 1, 0},
+		"another user starts a new session": {calls{set("red"), user("ann")}, calls{set("blue"), user("bob")}, "bob", "", 0, false, 1, 0},
+		"another user, then set":            {calls{set("red"), user("ann")}, calls{user("bob"), set("blue")}, "bob", "blue", 0, false, 1, 0},
+		"another user keeps timeouts":       {calls{user("ann")}, calls{long, user("bob")}, "bob", "", 0, false, 1, time.Hour},
+		"sign-out":                          {calls{set("red"), user("ann")}, calls{signOut}, "", "", 0, false, 0, 0},
+		"sign-out then set":                 {calls{set("red"), user("ann")}, calls{signOut, set("bye")}, "", "bye", 0, false, 1, 0},
+		"sign-out then sign-in":             {calls{set("red"), user("ann")}, calls{signOut, user("ann")}, "ann", "", 0, false, 1, 0},
+		"sign-in then sign-out":             {calls{set("red")}, calls{user("ann"), signOut}, "", "", 0, false, 0, 0},
+		"set then sign-out, anonymous":      {nil, calls{set("red"), signOut}, "", "", 0, false, 0, 0},
+		"timeouts of the session":           {calls{set("red")}, calls{long}, "", "red", 0, true, 1, time.Hour},
+		"sign-in restores the timeouts":     {calls{set("red"), long}, calls{user("ann")}, "ann", "red", 0, true, 1, 0},
+		"sign-in beside timeouts":           {calls{set("red")}, calls{long, user("ann")}, "ann", "red", 0, true, 1, time.Hour},
+		"renew keeps the timeouts":          {calls{set("red"), long}, calls{(*session.Session).Renew}, "", "red", 0, true, 1, time.Hour},
+		"renew of nothing":                  {nil, calls{(*session.Session).Renew}, "", "", 0, false, 0, 0},
+		"timeouts of nothing":               {nil, calls{long}, "", "", 0, false, 0, 0},
+		"pop":                               {calls{set("red")}, calls{func(s *session.Session) { color.Pop(s) }}, "", "", 0, true, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachStore(t, func(t *testing.T, store session.Store) {
@@ -119,7 +119,7 @@ func TestSave_BeforeTheResponse(t *testing.T) {
 			require.Equal(t, 1, sessions(t, store))
 			require.NotNil(t, s.Cookie())
 			color.Set(s, "blue")
-			s.Discard() // forgets blue alone
+			s.Discard() // drops only blue
 		})
 		require.Len(t, res.Header["Set-Cookie"], 1)
 		_, _, col := v.see(a)
@@ -137,7 +137,8 @@ func TestReload(t *testing.T) {
 			require.NoError(t, s.Reload(background))
 			require.Equal(t, "blue", color.GetOr(s, ""))
 		})
-		// After a renewal elsewhere it must not see what came then.
+		// After a renewal by another request, Reload must not return newer
+		// values.
 		request(v, a, func(s *session.Session) {
 			request(v, a, func(other *session.Session) { other.Renew(); color.Set(other, "green") })
 			require.ErrorIs(t, s.Reload(background), session.ErrSuperseded)
@@ -173,7 +174,7 @@ func TestSet_DifferentKeysInParallel(t *testing.T) {
 
 func TestUpdate_Parallel(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
-		// Two managers are two processes to each other: no lock is shared.
+		// Two managers share no lock, like two processes.
 		apps := []*app{newApp(t, newManager(t, store)), newApp(t, newManager(t, store))}
 		v := newVisitor(t)
 		request(v, apps[0], func(s *session.Session) { color.Set(s, "red") })
@@ -223,10 +224,10 @@ func TestUpdate_Errors(t *testing.T) {
 			request(v, a, (*session.Session).SignOut)
 			require.ErrorIs(t, add(s), session.ErrNotFound)
 		})
-		require.Equal(t, 0, sessions(t, store), "an Update brought a session back")
+		require.Equal(t, 0, sessions(t, store), "an Update restored the session")
 
-		// A request that was admitted before a sign-in must not read, in a
-		// second try, what came after it.
+		// A request admitted before a sign-in must not read newer values when
+		// Update tries again.
 		request(v, a, func(s *session.Session) { visits.Set(s, 1) })
 		request(v, a, func(s *session.Session) {
 			request(v, a, func(other *session.Session) { other.SignIn("ann"); visits.Set(other, 100) })
@@ -238,7 +239,7 @@ func TestUpdate_Errors(t *testing.T) {
 	})
 }
 
-// A store that is silent is no other request's doing.
+// A store that does not respond is reported as such, not as a conflict.
 func TestUpdate_SilentStore(t *testing.T) {
 	store := &faulty{Store: memstore.New()}
 	m := newManager(t, store, session.WithStoreTimeout(50*time.Millisecond))
@@ -264,7 +265,7 @@ func TestGet_UndecodableValue(t *testing.T) {
 		log := new(logs)
 		a, v := newApp(t, newManager(t, store)), newVisitor(t)
 		request(v, a, func(s *session.Session) { color.Set(s, "red"); shape.Set(s, "round") })
-		// The next release made a number of it.
+		// The next release changed the type to a number.
 		b := newApp(t, newManager(t, store, log.option()))
 		v.Jar.SetCookies(must(http.NewRequest("GET", b.URL, nil)).URL, v.Jar.Cookies(must(http.NewRequest("GET", a.URL, nil)).URL))
 		number := session.Key[int]("color")
@@ -357,13 +358,13 @@ func TestSave_FailureKeepsTheChanges(t *testing.T) {
 	require.Equal(t, "red", col)
 }
 
-// faulty is a store with faults.
+// faulty is a store that returns errors.
 type faulty struct {
 	session.Store
 	mu     sync.Mutex
 	faults map[string]error
-	// How many replies are yet to be lost, of writes that are applied and
-	// that are not.
+	// The number of replies still to be lost, of applied writes and of writes
+	// that are not applied.
 	lost, dropped map[string]int
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// hooked calls a function instead of an operation of the store, which that
-// function may carry out.
+// hooked calls a function in place of each store operation. The function may
+// carry out the operation.
 type hooked struct {
 	session.Store
 	mu   sync.Mutex
@@ -27,7 +27,7 @@ type call struct {
 	op     string
 	id     session.ID
 	change *session.Change
-	do     func() error // carries it out
+	do     func() error // carries out the operation
 }
 
 func (h *hooked) set(hook func(c call) error) {
@@ -36,7 +36,7 @@ func (h *hooked) set(hook func(c call) error) {
 	h.hook = hook
 }
 
-// once sets a hook for the first call that fits.
+// once sets a hook for the first matching call.
 func (h *hooked) once(fits func(c call) bool, hook func(c call) error) {
 	h.set(func(c call) error {
 		if !fits(c) {
@@ -88,8 +88,8 @@ func readsMarker(c call) bool { return c.op == "Load" && c.id == session.MarkerI
 
 func signIn(s *session.Session) { s.SignIn("ann") }
 
-// A request that was admitted with a stolen token and held open must not learn
-// the token that the owner got by signing in again.
+// A request admitted with a stolen token and held open must not receive the
+// token of the owner's next sign-in.
 func TestRenew_OnlySignInJoins(t *testing.T) {
 	for name, late := range map[string]func(s *session.Session){
 		"renew":       (*session.Session).Renew,
@@ -110,7 +110,7 @@ func TestRenew_OnlySignInJoins(t *testing.T) {
 					late(s)
 				}, "Cookie", owner.cookies(a))
 				if name == "other user" {
-					require.Equal(t, 200, res.StatusCode) // in a session of bob's own
+					require.Equal(t, 200, res.StatusCode) // in a new session of bob
 					require.Equal(t, "bob", userOf(t, a, res.setCookie(host).String()))
 					return
 				}
@@ -146,7 +146,7 @@ func TestSignIn_JoinsWithinGracePeriod(t *testing.T) {
 	}
 }
 
-// The record is renewed, and then one of the other steps of the sign-in fails.
+// The renewal succeeds, and a later step of the sign-in fails.
 func TestSignIn_FailedStep(t *testing.T) {
 	down := func(call) error { return errDown }
 	for name, fails := range map[string]func(c call) bool{
@@ -159,7 +159,7 @@ func TestSignIn_FailedStep(t *testing.T) {
 			m := newManager(t, store, session.WithMaxPerUser(1))
 			m.SetClock(now.Now)
 			a, v := newApp(t, m), newVisitor(t)
-			newVisitor(t).login(a, "ann") // whom the sign-in ends
+			newVisitor(t).login(a, "ann") // the sign-in ends this session
 			now.advance(time.Second)
 			request(v, a, func(s *session.Session) { color.Set(s, "red") })
 			store.set(func(c call) error {
@@ -182,12 +182,12 @@ func TestSignIn_FailedStep(t *testing.T) {
 
 func TestSignIn_CompletedLater(t *testing.T) {
 	for name, c := range map[string]struct {
-		revoke func(m *session.Manager) // before the record is written, after the admission
-		own    bool                     // the request has itself revoked
+		revoke func(m *session.Manager) // called before the record is written, after the admission
+		own    bool                     // the request itself has revoked
 		later  time.Duration
 		user   string
 	}{
-		"none":              {func(*session.Manager) {}, false, 0, "ann"},
+		"no revocation":     {func(*session.Manager) {}, false, 0, "ann"},
 		"all":               {func(m *session.Manager) { _, _ = m.RevokeAll(background, "ann") }, false, 0, ""},
 		"all, a day later":  {func(m *session.Manager) { _, _ = m.RevokeAll(background, "ann") }, false, 23 * time.Hour, ""},
 		"by itself":         {func(*session.Manager) {}, true, 0, "ann"},
@@ -220,7 +220,8 @@ func TestSignIn_CompletedLater(t *testing.T) {
 				require.Empty(t, must(m.List(background, "ann")))
 			}
 
-			// While nobody can tell, it is an outage and no sign-out.
+			// While the marker cannot be read, the response is 503 and the visitor
+			// stays signed in.
 			store.set(func(c call) error {
 				if readsMarker(c) {
 					return errDown
@@ -229,7 +230,7 @@ func TestSignIn_CompletedLater(t *testing.T) {
 			})
 			if c.user != "" {
 				require.Equal(t, http.StatusServiceUnavailable, request(v, a, func(s *session.Session) {}).StatusCode)
-				now.advance(24 * time.Hour) // no marker is that old
+				now.advance(24 * time.Hour) // no marker is as old
 				require.Equal(t, c.user, v.user(a))
 			}
 		})
@@ -359,7 +360,7 @@ func TestRevoke_MarkerSize(t *testing.T) {
 	require.Less(t, len(marker()), 5000)
 	require.Contains(t, marker(), last.String())
 
-	// A sign-in under way is refused even if its ID has had to be left out.
+	// A concurrent sign-in is refused even if the marker has dropped its ID.
 	now.advance(time.Second)
 	store.once(readsMarker, func(c call) error {
 		require.NoError(t, m.Revoke(background, "ann", must(m.List(background, "ann"))[0].ID))
@@ -378,7 +379,7 @@ func TestRevoke_MarkerSize(t *testing.T) {
 	revoke()
 	var left struct{ Ended map[string]int64 }
 	require.NoError(t, json.Unmarshal([]byte(marker()), &left))
-	require.Len(t, left.Ended, 1, "those of the day before are left out")
+	require.Len(t, left.Ended, 1, "IDs from the day before are dropped")
 }
 
 func TestRevokeAll_ClockAhead(t *testing.T) {
@@ -390,11 +391,11 @@ func TestRevokeAll_ClockAhead(t *testing.T) {
 		_, err := ahead.RevokeAll(background, "ann")
 		require.NoError(t, err)
 		a, v := newApp(t, m), newVisitor(t)
-		require.Equal(t, http.StatusConflict, request(v, a, signIn).StatusCode, "it may have been under way")
+		require.Equal(t, http.StatusConflict, request(v, a, signIn).StatusCode, "the sign-in may have begun before the revocation")
 		now.advance(time.Millisecond)
 		v.login(a, "ann")
 
-		// Those under way at the next revocation are refused as ever.
+		// Sign-ins concurrent with the next revocation are still refused.
 		_, err = ahead.RevokeAll(background, "ann")
 		require.NoError(t, err)
 		res := request(newVisitor(t), a, func(s *session.Session) {
@@ -429,7 +430,7 @@ func TestExpired(t *testing.T) {
 			return is
 		}
 		require.False(t, expired(v), "a new visitor")
-		require.False(t, expired(bare(t), "Cookie", host+"=forged"), "no token of ours")
+		require.False(t, expired(bare(t), "Cookie", host+"=forged"), "not signed by this server")
 		v.login(a, "ann")
 		id := must(m.List(background, "ann"))[0].ID
 		require.False(t, expired(v))
@@ -439,11 +440,11 @@ func TestExpired(t *testing.T) {
 		require.Equal(t, []session.Event{{Kind: session.EventExpired, ID: id, User: "ann"}}, events)
 		mu.Unlock()
 		require.NoError(t, store.Delete(background, id))
-		require.True(t, expired(v), "removed by the database")
+		require.True(t, expired(v), "the database removed the record")
 		v.login(a, "ann")
-		require.False(t, expired(v), "another session has begun")
+		require.False(t, expired(v), "another session has started")
 		request(v, a, (*session.Session).SignOut)
-		require.False(t, expired(v), "signed out here")
+		require.False(t, expired(v), "signed out")
 	})
 }
 

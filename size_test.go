@@ -26,8 +26,8 @@ func stored(t *testing.T, store session.Store, id session.ID) int {
 	return n
 }
 
-// Each request compares the maximum with the data that it has loaded. So n
-// requests at once can store n times the maximum, and no more.
+// Each request compares the maximum with the data it has loaded. So n
+// concurrent requests can store n times the maximum, and no more.
 func TestWithMaxSize_ConcurrentRequests(t *testing.T) {
 	const n, maxSize = 6, 1000
 	part := func(i int) (session.Key[string], string) {
@@ -69,14 +69,14 @@ func TestWithMaxSize_ConcurrentRequests(t *testing.T) {
 		s, err := m.LoadID(context.Background(), id)
 		require.NoError(t, err)
 
-		// The next change that grows it is refused.
+		// The next change to increase the size is refused.
 		require.Equal(t, 500, request(v, a, func(s *session.Session) { shape.Set(s, "") }).StatusCode)
 		require.Equal(t, 500, request(v, a, func(s *session.Session) { key.Set(s, text+"x") }).StatusCode)
 		_, err = key.Update(background, s, func(v string) string { return v + "x" })
 		require.ErrorIs(t, err, session.ErrTooLarge)
 		require.Equal(t, n*maxSize, stored(t, store, id))
 
-		// A change that does not grow it is stored.
+		// A change is stored if it does not increase the size.
 		require.Equal(t, 200, request(v, a, func(s *session.Session) { key.Set(s, strings.ToUpper(text)) }).StatusCode)
 		require.Equal(t, n*maxSize, stored(t, store, id))
 		require.Equal(t, 200, request(v, a, func(s *session.Session) { key.Delete(s) }).StatusCode)

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// Calls that the store does not answer end after the store timeout each, to
-// the nanosecond, whatever others do that began before, meanwhile or after.
+// Each call ends exactly after its own store timeout if the store does not
+// respond, whatever other calls run at the same time.
 func TestStoreTimeout_ManyCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const timeout = 5 * time.Second
@@ -34,12 +34,12 @@ func TestStoreTimeout_ManyCalls(t *testing.T) {
 				go load(time.Duration(i*300)*time.Millisecond, 0)
 				go load(time.Duration(i*300)*time.Millisecond, time.Duration(i+1)*200*time.Millisecond)
 			}
-			time.Sleep(time.Duration(20+round*10) * time.Second) // with the timer idle, and not
+			time.Sleep(time.Duration(20+round*10) * time.Second) // with the shared timer idle, and with it running
 		}
 	})
 }
 
-// silentStore answers nothing, unless the caller's context says when it does.
+// silentStore responds only if the caller's context contains a time to do so.
 type silentStore struct{ session.Store }
 
 type leavesAfter struct{}
@@ -59,7 +59,7 @@ func (silentStore) Load(ctx context.Context, _ session.ID) (*session.Record, err
 	}
 }
 
-// The store timeout ends a call however the store waits.
+// The store timeout ends a call no matter how the store waits.
 func TestStoreTimeout_EveryWait(t *testing.T) {
 	const poll = time.Millisecond
 	for name, wait := range map[string]func(context.Context){
@@ -92,7 +92,7 @@ func TestStoreTimeout_EveryWait(t *testing.T) {
 	}
 }
 
-// waitingStore answers nothing before its context has ended.
+// waitingStore responds after wait has returned.
 type waitingStore struct {
 	session.Store
 	wait func(context.Context)

@@ -38,7 +38,7 @@ func (gobCodec) Decode(data []byte, v any) error {
 	return gob.NewDecoder(bytes.NewReader(data)).Decode(v)
 }
 
-// maskedCodec is JSON in a form that the library does not know.
+// maskedCodec is JSON in a form unknown to the library.
 type maskedCodec struct{}
 
 func (maskedCodec) Encode(v any) ([]byte, error) {
@@ -99,7 +99,7 @@ func sendAndGet[T any](t *testing.T, v T, opts []session.Option) T {
 	return got
 }
 
-// refused sets a value and wants an error in place of the page.
+// refused sets a value and requires an error in place of the page.
 func refused[T any](v T, want string) func(t *testing.T, opts []session.Option) {
 	return func(t *testing.T, opts []session.Option) {
 		log, store := new(logs), memstore.New()
@@ -180,14 +180,14 @@ type (
 
 func (square) Sides() int { return 4 }
 
-// temperature has only unexported fields and methods for JSON.
+// temperature has unexported fields only, and methods for JSON.
 type temperature struct{ degrees float64 }
 
 func (c temperature) MarshalJSON() ([]byte, error) { return json.Marshal(c.degrees) }
 
 func (c *temperature) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &c.degrees) }
 
-// level has only unexported fields and methods for text.
+// level has unexported fields only, and methods for text.
 type level struct{ name string }
 
 func (l level) MarshalText() ([]byte, error) { return []byte(l.name), nil }
@@ -231,7 +231,7 @@ var (
 	tooExact = int64(1)<<53 + 1
 )
 
-// A false refusal breaks a working program, so the list is long.
+// A false refusal would break a working program, so the list is long.
 func TestSet_ValuesThatComeBack(t *testing.T) {
 	for name, c := range map[string]func(t *testing.T, opts []session.Option){
 		"text":                         kept("Zoë <b>"),
@@ -351,7 +351,7 @@ func TestSet_ValuesThatDoNotComeBack(t *testing.T) {
 		"big.Int in a map":             refused(map[string]big.Int{"a": *bigInt()}, decode),
 		"a number too exact for any":   refused[any](tooExact, "a large integer in an interface would be rounded; use a concrete type"),
 		"a number too exact for a map": refused(map[string]any{"id": uint64(math.MaxUint64)}, "a large integer in an interface would be rounded; use a concrete type"),
-		"a type that is only encoded":  refused(oneWay{"a"}, decode),
+		"a type without decoding":      refused(oneWay{"a"}, decode),
 		"an embedded pointer":          refused(promotedPointer{&withName{"ann"}, 30}, decode),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -366,27 +366,27 @@ func TestSet_ValuesThatDoNotComeBack(t *testing.T) {
 func TestCodec_Gob(t *testing.T) {
 	gob.Register(square{})
 	for name, c := range map[string]func(t *testing.T, opts []session.Option){
-		"text that is not UTF-8": kept(notUTF8),
-		"a struct":               kept(withName{notUTF8}),
-		"a pointer":              kept(&withName{"ann"}),
-		"a time":                 keptIf(aTime, aTime.Equal),
-		"big.Int":                keptIf(*bigInt(), sameInt),
-		"*big.Int":               keptIf(bigInt(), func(got *big.Int) bool { return sameInt(*got) }),
-		"a URL with a password":  kept(parse("https://ann:secret@example.com/")),
-		"a session's ID":         kept(anID),
-		"an interface":           kept[shape3](square{2}),
-		"interfaces in a map":    kept(map[string]any{"a": tooExact, "b": "c"}),
-		"a locked mutex":         refused(lockedValue(), "cannot encode: "),
-		"a nil pointer":          refused[*withName](nil, "cannot encode: "),
-		"a nil interface":        kept[shape3](nil),
-		"an unknown type":        refused[fmt.Stringer](time.Minute, "cannot encode: gob: type not registered for interface"),
-		"a hidden struct":        refused(hidden{1}, "cannot encode: gob: type session_test.hidden has no exported fields"),
+		"invalid UTF-8":         kept(notUTF8),
+		"a struct":              kept(withName{notUTF8}),
+		"a pointer":             kept(&withName{"ann"}),
+		"a time":                keptIf(aTime, aTime.Equal),
+		"big.Int":               keptIf(*bigInt(), sameInt),
+		"*big.Int":              keptIf(bigInt(), func(got *big.Int) bool { return sameInt(*got) }),
+		"a URL with a password": kept(parse("https://ann:secret@example.com/")),
+		"a session's ID":        kept(anID),
+		"an interface":          kept[shape3](square{2}),
+		"interfaces in a map":   kept(map[string]any{"a": tooExact, "b": "c"}),
+		"a locked mutex":        refused(lockedValue(), "cannot encode: "),
+		"a nil pointer":         refused[*withName](nil, "cannot encode: "),
+		"a nil interface":       kept[shape3](nil),
+		"an unknown type":       refused[fmt.Stringer](time.Minute, "cannot encode: gob: type not registered for interface"),
+		"a hidden struct":       refused(hidden{1}, "cannot encode: gob: type session_test.hidden has no exported fields"),
 	} {
 		t.Run(name, func(t *testing.T) { c(t, asGob) })
 	}
 }
 
-// inPlaceCodec overwrites the data that it decodes.
+// inPlaceCodec overwrites the bytes it decodes.
 type inPlaceCodec struct{ maskedCodec }
 
 func (inPlaceCodec) Decode(data []byte, v any) error {
@@ -403,7 +403,7 @@ func TestCodec_DecodesInPlace(t *testing.T) {
 	require.Equal(t, "red", color.GetOr(s, ""))
 }
 
-// pickyCodec panics for what it cannot encode.
+// pickyCodec panics for values it cannot encode.
 type pickyCodec struct{ maskedCodec }
 
 func (c pickyCodec) Encode(v any) ([]byte, error) {
@@ -419,7 +419,8 @@ func TestCodec_Panics(t *testing.T) {
 	refused(0, "cannot encode: the codec panicked: zero is not a number")(t, opts)
 }
 
-// Types of which JSON can store no value panic at first use, even by a Get.
+// If JSON can store no value of a type, the key panics at its first use, even
+// in Get.
 func TestKey_TypesThatJSONCannotStore(t *testing.T) {
 	for name, c := range map[string]struct {
 		get  func(s *session.Session)
