@@ -241,7 +241,7 @@ func TestLateChange_Outcomes(t *testing.T) {
 		require.Equal(t, "red", seen)
 
 		require.True(t, run(nil, func(s *session.Session) { s.Renew(); color.Set(s, "lost") }), "the response must not look like a success")
-		require.Contains(t, log.String(), "a change is lost")
+		require.Contains(t, log.String(), "change could not be saved")
 		require.Contains(t, log.String(), "response_test.go:")
 		require.Contains(t, log.String(), "new cookie cannot be delivered")
 		run(func(s *session.Session) { seen = s.User() + color.GetOr(s, "") }, noop)

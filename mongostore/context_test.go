@@ -80,8 +80,8 @@ func TestStore_InsideATransaction(t *testing.T) {
 	require.ErrorIs(t, err, session.ErrNotFound)
 }
 
-// No server is needed to see whether a command is part of a transaction, or of
-// a session of another client, which the driver refuses.
+// This test needs no server. It checks that no command is part of a transaction
+// or of a driver session of another client, which the driver would refuse.
 func TestStore_IgnoresTheDriversSession(t *testing.T) {
 	coll, sent := recorded(t)
 	other, err := mongo.Connect(options.Client().ApplyURI(testserver.Get(t).URI))
@@ -111,9 +111,9 @@ func TestStore_IgnoresTheDriversSession(t *testing.T) {
 
 type valueKey struct{}
 
-// Values of the caller's context reach command monitors, which may trace them.
-// A deadline does not reach the driver, which would repeat failing commands
-// until then.
+// The values of the caller's context reach command monitors, which may trace
+// them. Its deadline does not reach the driver, which would repeat failing
+// commands until the deadline.
 func TestStore_ContextOfCommands(t *testing.T) {
 	var commands atomic.Int32
 	monitor := &event.CommandMonitor{Started: func(ctx context.Context, e *event.CommandStartedEvent) {

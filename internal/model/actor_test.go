@@ -11,17 +11,17 @@ import (
 
 const secret = "an example secret of 32 bytes or more"
 
-// mark is what the actors store: who wrote it, for which user. By is 0 for
-// what was there at the start.
+// mark is a value written by an actor for a user. By is 0 for values present at
+// the start.
 type mark struct {
 	By   int
 	User string
 }
 
-// tally is what they count in.
+// tally is the value incremented by Updates.
 type tally struct {
 	N    int
-	By   int // who counted last
+	By   int // the last actor to count
 	User string
 }
 
@@ -31,43 +31,43 @@ const (
 	visits session.Key[tally] = "visits"
 )
 
-// sight is a value that an actor saw, stored for one user and shown to another.
+// sight is a value seen by an actor: stored for user of, shown to user to.
 type sight struct{ of, to string }
 
-// browser keeps the cookie of the answer that arrived last.
+// browser keeps the cookie of the last response to arrive.
 type browser struct{ cookie *http.Cookie }
 
-// actor is one request, or something else that happens at any moment.
+// actor is a request, or another event with an arbitrary time.
 type actor struct {
-	n       int // from 1
+	n       int // counted from 1
 	op      op
-	browser *browser // nil: takes no cookie and has none
+	browser *browser // nil if the actor neither sends nor accepts cookies
 	wrapped bool     // runs as a handler in Manager.Wrap
 	world   *world
 	manager *session.Manager
-	shares  *session.Session // that of a request of which the actor is a goroutine
-	inTurn  bool             // it is in a call during which its Session's others wait
-	free    bool             // it does not stop
+	shares  *session.Session // the Session of the request, if the actor is one goroutine of it
+	inTurn  bool             // it is in a call that blocks other calls of its Session
+	free    bool             // it never stops
 
 	resume  chan fault
-	next    *step // where it has stopped
+	next    *step // the step it has stopped before
 	ended   bool
-	past    bool // its admission
-	failing int  // operations of the store, of those to come
+	past    bool // it has been admitted
+	failing int  // number of later store operations that fail
 
 	began   time.Time
-	in      *http.Cookie // presented
-	out     *http.Cookie // in the answer
-	err     error        // the answer
-	bodies  int          // answers written, of a handler
-	user    string       // as of the admission
-	after   string       // the user after a sign-in that failed and Discard
-	fell    bool         // its sign-in failed, and it went on
-	stored  int          // the count, by an Update
+	in      *http.Cookie // the presented cookie
+	out     *http.Cookie // the cookie in the response
+	err     error        // the error in the response
+	bodies  int          // number of responses written by a handler
+	user    string       // the user at admission
+	after   string       // the user after a failed sign-in and Discard
+	fell    bool         // its sign-in failed, and it continued
+	stored  int          // the count returned by an Update
 	sights  []sight
-	counted []tally      // values that its Updates saw
-	broken  any          // what it panicked with
-	revoked []session.ID // one by one
+	counted []tally      // values seen by its Updates
+	broken  any          // the value of a panic
+	revoked []session.ID // sessions revoked one by one
 }
 
 func (a *actor) live() {
@@ -102,11 +102,11 @@ func (a *actor) live() {
 	}
 }
 
-// with tells whether two actors are the same or of the same request.
+// with reports whether two actors are the same or belong to one request.
 func (a *actor) with(o *actor) bool { return a == o || a.shares != nil && a.shares == o.shares }
 
-// takeTurn calls a method that holds the Session's turn while it waits for the
-// store.
+// takeTurn calls a method that holds the Session's lock for store operations
+// while it waits for the store.
 func (a *actor) takeTurn(call func(context.Context) error) error {
 	a.inTurn = true
 	defer func() { a.inTurn = false }()
@@ -127,7 +127,7 @@ func (a *actor) cookies() []*http.Cookie {
 	return []*http.Cookie{a.in}
 }
 
-// load is a request outside HTTP.
+// load runs a request outside HTTP.
 func (a *actor) load() error {
 	ctx := a.context()
 	s, err := a.manager.Load(ctx, a.cookies())
@@ -136,7 +136,8 @@ func (a *actor) load() error {
 	}
 	a.user, a.past = s.User(), true
 	a.look(s)
-	// What an Update stored has its answer; a Save has one of its own.
+	// Update has returned the outcome of its write already; Save returns its
+	// own.
 	stored := a.op.counts && !s.ID().IsZero()
 	if err = a.op.do(ctx, a, s); err == nil && !stored {
 		err = s.Save(ctx)
@@ -145,8 +146,8 @@ func (a *actor) load() error {
 	return err
 }
 
-// serve is a request to a handler. A client that is gone before the answer
-// counts as one that never gets the cookie.
+// serve runs a request to a handler. A client that has gone never receives the
+// cookie.
 func (a *actor) serve() {
 	ctx, leave := context.WithCancel(a.context())
 	defer leave()
@@ -176,7 +177,7 @@ func (a *actor) serve() {
 	}
 }
 
-// once counts the answers that a handler begins.
+// once counts the responses begun by a handler.
 type once struct {
 	*httptest.ResponseRecorder
 	answers *int
@@ -194,11 +195,11 @@ func (o *once) Write(b []byte) (int, error) {
 	return o.ResponseRecorder.Write(b)
 }
 
-// process returns the Manager of one process. Between runs it holds nothing, so
-// that all runs of a scenario share it.
+// process returns the Manager of one process. A Manager holds no state between
+// runs, so all runs of a scenario share it.
 func (sc *scenario) process() (*session.Manager, error) {
-	// Longer than what an actor can be kept waiting, or else it would be the
-	// timeouts that are explored.
+	// The store timeout must be longer than an actor can be blocked. Otherwise
+	// the runs would explore timeouts.
 	opts := []session.Option{session.WithStoreTimeout(10 * time.Minute)}
 	if sc.wrapped {
 		opts = append(opts, session.WithErrorHandler(answerError), session.WithObserver(observe))
@@ -206,7 +207,7 @@ func (sc *scenario) process() (*session.Manager, error) {
 	return session.New(gate{}, secret, sc.options(opts...)...)
 }
 
-// look notes what the session shows to the user that was admitted.
+// look records the values shown to the admitted user.
 func (a *actor) look(s *session.Session) {
 	for _, k := range []session.Key[mark]{color, shape} {
 		if v, ok := k.Get(s); ok {
@@ -223,8 +224,8 @@ func answerError(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(session.HTTPStatus(err))
 }
 
-// observe hears of a change that came too late. The connection is cut then,
-// which is the answer.
+// observe records the error of a lost change. The Manager then cuts the
+// connection, so this error is the response.
 func observe(ctx context.Context, e session.Event) {
 	if e.Kind == session.EventLostChange {
 		actorOf(ctx).err = e.Err

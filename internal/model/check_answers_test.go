@@ -7,7 +7,8 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// answered: every request gets exactly one answer, and an error has a cause.
+// answered checks that every request gets exactly one response and that every
+// error has a cause.
 func (e *end) answered(a *actor) {
 	if a.broken != nil {
 		e.fail("one answer", "%d panicked: %v", a.n, a.broken)
@@ -30,11 +31,11 @@ func (e *end) caused(a *actor) bool {
 	}
 	switch {
 	case is(session.ErrNotFound) && a.op.user != "" && a.op.last == "":
-		return false // it begins another session
+		return false // SignIn starts another session
 	case is(session.ErrNotFound):
 		return len(e.start) == 0 || e.stranger(a) || e.any(func(st *step) bool { return st.what == "delete" && st.done || st.touch.all })
 	case is(session.ErrSuperseded) && (a.fell || a.shares != nil && e.faulted):
-		return true // the token of a sign-in that failed is unsettled
+		return true // after a failed sign-in the token is unsettled
 	case is(session.ErrConflict) && a.op.again && e.any(func(st *step) bool { return st.actor != a && st.ends(st.id) && e.inserted(a, st.id) }):
 		return true
 	case is(session.ErrSuperseded), is(session.ErrConflict):
@@ -44,16 +45,17 @@ func (e *end) caused(a *actor) bool {
 	case is(session.ErrUndeliverable):
 		return a.op.gone || a.op.late
 	default:
-		return a.op.revokes && a.user == "" // RevokeOthers of nobody
+		return a.op.revokes && a.user == "" // RevokeOthers without a user
 	}
 }
 
-// stranger tells whether a Revoke found a session that was not ann's, or none.
+// stranger reports whether a Revoke found no session, or one of another user
+// than ann.
 func (e *end) stranger(a *actor) bool {
 	return len(e.steps(a, func(st *step) bool { return st.record != nil && st.record.User != "ann" })) > 0
 }
 
-// nothingOfRefused: an error that says that nothing was stored is true.
+// nothingOfRefused checks the errors that promise that nothing was stored.
 func (e *end) nothingOfRefused(a *actor) {
 	if a.outcome() != refused {
 		return
@@ -88,7 +90,7 @@ func (e *end) nothingOfRefused(a *actor) {
 	}
 }
 
-// acknowledgedIsThere: what was acknowledged was done.
+// acknowledgedIsThere checks that acknowledged changes were made.
 func (e *end) acknowledgedIsThere(a *actor) {
 	if a.outcome() != acknowledged {
 		return
@@ -119,8 +121,8 @@ func (e *end) acknowledgedIsThere(a *actor) {
 	}
 }
 
-// stored counts the writes of a key by an actor, or by a request of which it is a
-// goroutine.
+// stored counts the writes of a key by an actor or by another goroutine of its
+// request.
 func (e *end) stored(a *actor, key string) (n int) {
 	for _, st := range e.world.log {
 		if a.with(st.actor) && st.stores(key) {
@@ -130,13 +132,14 @@ func (e *end) stored(a *actor, key string) (n int) {
 	return n
 }
 
-// cleared tells whether a goroutine of a request clears the values that another one stores.
+// cleared reports whether one goroutine of a request clears the values stored
+// by another.
 func (e *end) cleared() bool {
 	return e.sc.group && slices.ContainsFunc(e.actors, func(a *actor) bool { return a.op.clears })
 }
 
-// signedIn tells whether the session that an actor's answer gave it is the
-// user's, or has been ended by right since.
+// signedIn reports whether the cookie in an actor's response opens a session of
+// the user, or one that another request has ended since.
 func (e *end) signedIn(a *actor) bool {
 	t, ok := tokenOf(a.out)
 	if !ok {

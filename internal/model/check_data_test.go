@@ -8,8 +8,9 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// sawOnlyItsOwn: nobody is shown what was stored for another user, nor for a
-// user what was anonymous when it was admitted.
+// sawOnlyItsOwn checks that no request sees a value stored for another user,
+// and that a user sees anonymous values only if the session was anonymous at
+// admission.
 func (e *end) sawOnlyItsOwn(a *actor) {
 	for _, s := range a.sights {
 		if s.of != "" && s.of != s.to {
@@ -18,8 +19,8 @@ func (e *end) sawOnlyItsOwn(a *actor) {
 	}
 }
 
-// lastWriteWins: what a key holds was written by somebody who may have been
-// the last one.
+// lastWriteWins checks that the value of a key was written by an actor that may
+// have been the last to write it.
 func (e *end) lastWriteWins(rec *session.Record, key session.Key[mark]) {
 	const name = "no acknowledged write lost"
 	is, there := rec.Values[string(key)]
@@ -44,8 +45,8 @@ func (e *end) lastWriteWins(rec *session.Record, key session.Key[mark]) {
 	}
 }
 
-// writer returns who wrote a version of a key, or took the key away, last; nil
-// for nobody.
+// writer returns the last actor to write a version of a key or to remove the
+// key. It returns nil if there is no such actor.
 func (e *end) writer(id session.ID, key string, version int64) *actor {
 	for _, st := range slices.Backward(e.world.log) {
 		if st.id != id || !st.stores(key) {
@@ -62,10 +63,10 @@ func (e *end) writer(id session.ID, key string, version int64) *actor {
 	return nil
 }
 
-// countIsExact: Updates are neither lost nor applied twice.
+// countIsExact checks that Updates are neither lost nor applied twice.
 func (e *end) countIsExact(rec *session.Record) {
 	if slices.ContainsFunc(e.actors, func(a *actor) bool { return a.op.clears || a.op.resets }) {
-		return // which sets it back
+		return // it resets the count
 	}
 	least := counted(e.start[rec.ID])
 	most := least
@@ -88,8 +89,9 @@ func (e *end) countIsExact(rec *session.Record) {
 	}
 }
 
-// repeatsUndoNothing: a value that was stored is not stored again over one that
-// another actor has stored since. Nor does a Clear remove such a value.
+// repeatsUndoNothing checks that a repeated write never overwrites a value
+// stored by another actor in between, and that a repeated Clear never removes
+// one.
 func (e *end) repeatsUndoNothing() {
 	log := e.world.log
 	for i, st := range log {
@@ -107,13 +109,14 @@ func (e *end) repeatsUndoNothing() {
 	}
 }
 
-// writesSame tells whether two steps write the same version of a key, or remove
-// it with all others.
+// writesSame reports whether two steps write the same version of a key or both
+// remove it with all other keys.
 func (st *step) writesSame(o *step, key string) bool {
 	return st.id == o.id && st.stores(key) && o.stores(key) && st.version(key) == o.version(key)
 }
 
-// version is that which a step writes of a key, 0 if it removes it.
+// version returns the version of a key written by a step, or 0 if the step
+// removes the key.
 func (st *step) version(key string) int64 {
 	values := valuesOf(st.record)
 	if st.change != nil {
@@ -122,7 +125,8 @@ func (st *step) version(key string) int64 {
 	return values[key].Version
 }
 
-// getFollowsUpdate: in a request, Get is never behind an Update of it.
+// getFollowsUpdate checks that Get returns the result of an Update in the same
+// request.
 func (e *end) getFollowsUpdate(a *actor) {
 	if a.shares == nil || a.stored == 0 || e.faulted || slices.ContainsFunc(e.actors, func(a *actor) bool { return a.op.clears || a.op.destroys }) {
 		return
@@ -132,14 +136,14 @@ func (e *end) getFollowsUpdate(a *actor) {
 	}
 }
 
-// counted is what a session's Updates have counted.
+// counted returns the count stored in a record.
 func counted(rec *session.Record) int {
 	var v tally
 	_ = json.Unmarshal(valuesOf(rec)[string(visits)].Data, &v)
 	return v.N
 }
 
-// ofOneUser: a session holds nothing that was stored for another user.
+// ofOneUser checks that a session contains no value stored for another user.
 func (e *end) ofOneUser(rec *session.Record) {
 	for key, v := range rec.Values {
 		var by struct{ User string }
@@ -149,10 +153,10 @@ func (e *end) ofOneUser(rec *session.Record) {
 	}
 }
 
-// limitsAgree: no touch undoes limits that SetTimeouts has shortened.
+// limitsAgree checks that no touch undoes timeouts shortened by SetTimeouts.
 func (e *end) limitsAgree(rec *session.Record) {
 	idle := rec.IdleTimeout
-	if idle == 0 || e.sc.idle > 0 || // a write that was kept waiting has an earlier time
+	if idle == 0 || e.sc.idle > 0 || // a delayed write has an earlier time
 		!rec.ExpiresAt.After(rec.LastSeenAt.Add(idle+time.Second)) {
 		return
 	}

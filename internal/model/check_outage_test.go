@@ -6,9 +6,9 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// signsNobodyOut: a request that was admitted to a session and answered with
-// 503 leaves its browser with a cookie that opens a live session, unless the
-// request or somebody else has ended or renewed that session.
+// signsNobodyOut checks that a 503 response to an admitted request leaves the
+// browser with a cookie that opens a live session. It does not apply if the
+// request itself or another actor has ended or renewed that session.
 func (e *end) signsNobodyOut(a *actor) {
 	before, _ := tokenOf(a.in)
 	after, _ := tokenOf(a.keptCookie())
@@ -26,20 +26,21 @@ func (e *end) signsNobodyOut(a *actor) {
 	}
 }
 
-// lostToken tells whether an actor has made a token and could not find out: the
-// reply was lost, and then the store failed.
+// lostToken reports whether an actor made a token and could not learn of it:
+// the reply was lost, and then the store failed.
 func (e *end) lostToken(a *actor) bool {
 	return len(e.steps(a, func(st *step) bool {
 		return st.fault == appliedDown && (st.renewal() || st.what == "insert")
 	})) > 0
 }
 
-// concerns tells whether a step ends or renews a session, or revokes sign-ins.
+// concerns reports whether a step ends or renews a session, or revokes
+// sign-ins.
 func (st *step) concerns(id session.ID) bool {
 	return st.ends(id) || st.id == id && st.renewal() || isMarker(st.id) && st.done
 }
 
-// keptCookie is the cookie that the browser has after the answer.
+// keptCookie returns the browser's cookie after the response.
 func (a *actor) keptCookie() *http.Cookie {
 	switch {
 	case a.out == nil:
@@ -50,9 +51,9 @@ func (a *actor) keptCookie() *http.Cookie {
 	return a.out
 }
 
-// failedSignInActsForNobody: after a sign-in that failed and Discard, the
-// session is as it was or has no user, and values that are acknowledged then
-// are in a session that the client has the cookie of.
+// failedSignInActsForNobody checks a failed sign-in followed by Discard. The
+// session must be unchanged or have no user, and the client must have the
+// cookie of the session that contains its later values.
 func (e *end) failedSignInActsForNobody(a *actor) {
 	const name = "a failed sign-in acts for nobody"
 	if !a.fell {

@@ -9,10 +9,10 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// revokedStaysRevoked: after an acknowledged revocation, no session is left of
-// a sign-in whose request was admitted before it. One whose process died
-// before it read the marker may be, whose token nobody has: whoever joins it is
-// judged by the marker too.
+// revokedStaysRevoked checks that an acknowledged revocation leaves no session
+// of a sign-in whose request was admitted before it. The exception is a process
+// that died before it read the marker: no client has that token, and the marker
+// also applies to requests that join it.
 func (e *end) revokedStaysRevoked(a *actor) {
 	if !a.op.revokes || a.outcome() != acknowledged || a.op.alone == nil && a.user == "" && a.op.user == "" {
 		return
@@ -35,14 +35,14 @@ func (e *end) revokedStaysRevoked(a *actor) {
 	}
 }
 
-// signedInWith tells whether a cookie opens a session: an unsettled one only if
-// no revocation refuses it.
+// signedInWith reports whether a cookie opens a session. An unsettled token
+// does so only if no revocation refuses it.
 func (e *end) signedInWith(c *http.Cookie, rec *session.Record) bool {
 	t, ok := tokenOf(c)
 	return ok && t.opens(rec) && !e.revokedSince(t)
 }
 
-// endedOneByOne: a session that was revoked by its ID is gone.
+// endedOneByOne checks that the sessions revoked by ID do not exist.
 func (e *end) endedOneByOne(a *actor) {
 	for _, id := range a.revoked {
 		if e.records[id] != nil {
@@ -51,7 +51,7 @@ func (e *end) endedOneByOne(a *actor) {
 	}
 }
 
-// keeps is the session that a RevokeOthers leaves.
+// keeps returns the session that RevokeOthers does not end.
 func (e *end) keeps(a *actor) session.ID {
 	if a.op.alone != nil {
 		return session.ID{}
@@ -60,24 +60,24 @@ func (e *end) keeps(a *actor) session.ID {
 		return t.id
 	}
 	t, _ := tokenOf(a.in)
-	return t.id // or, by one that revokes all, nothing: it has deleted that
+	return t.id // for RevokeAll there is none, because it has deleted that session
 }
 
-// revokedBy tells whether another actor has revoked what a signed in to.
+// revokedBy reports whether another actor has revoked the sign-in of a.
 func (e *end) revokedBy(a *actor) bool {
 	return e.any(func(st *step) bool {
 		return st.actor != a && st.actor.revokes() == a.op.user && isMarker(st.id) && st.done && a.began.UnixNano() < st.marker().NotBefore
 	})
 }
 
-// endedByID tells whether somebody began to revoke the session by its ID.
+// endedByID reports whether an actor began to revoke the session by its ID.
 func (e *end) endedByID(id session.ID) bool {
 	return e.any(func(st *step) bool {
 		return isMarker(st.id) && st.done && st.marker().ended(id)
 	})
 }
 
-// revokes names the user whose sessions an actor revokes.
+// revokes returns the user whose sessions an actor revokes.
 func (a *actor) revokes() string {
 	if a.op.alone != nil {
 		return "ann"
@@ -85,7 +85,7 @@ func (a *actor) revokes() string {
 	return cmp.Or(a.op.user, a.user)
 }
 
-// marker is the content of the record that a revocation leaves.
+// marker is the content of the record written by a revocation.
 type marker struct {
 	NotBefore int64
 	Ended     map[string]int64
@@ -96,7 +96,7 @@ func (m marker) ended(id session.ID) bool {
 	return ok
 }
 
-// marker reads it from the step that writes it.
+// marker returns the marker written by a step.
 func (st *step) marker() (m marker) {
 	values := valuesOf(st.record)
 	if st.change != nil {
@@ -106,7 +106,7 @@ func (st *step) marker() (m marker) {
 	return m
 }
 
-// deletedByRight: a record is deleted only by who may.
+// deletedByRight checks that only permitted actors delete a record.
 func (e *end) deletedByRight() {
 	for _, st := range e.world.log {
 		if st.what != "delete" || !st.done {
@@ -118,9 +118,9 @@ func (e *end) deletedByRight() {
 		case a.op.revokesAll,
 			slices.ContainsFunc(e.actors, func(o *actor) bool { return o.with(a) && o.op.destroys }),
 			a.op.revokes && st.id != e.keeps(a),
-			// A revoked sign-in takes back what it did, and with it a session
-			// that it joined or that a RevokeOthers would have kept: design.md,
-			// "Revoking a user".
+			// A revoked sign-in reverts its changes. This also ends a session that
+			// it joined or that a RevokeOthers would have kept; see "Revoking a
+			// user" in docs/explanation/design.md.
 			a.op.user != "" && (e.revokedBy(a) || e.endedByID(st.id)),
 			e.takesBack(st),
 			e.revokedSince(t) && st.id == t.id,
@@ -137,8 +137,8 @@ func (e *end) deletedByRight() {
 	}
 }
 
-// takesBack tells whether a record that an actor deletes is one that it has
-// made, in a sign-in that it does not acknowledge or makes again.
+// takesBack reports whether an actor deletes its own new record in a sign-in
+// that it does not acknowledge or repeats.
 func (e *end) takesBack(st *step) bool {
 	a := st.actor
 	t, _ := tokenOf(a.out)
@@ -149,8 +149,8 @@ func (e *end) takesBack(st *step) bool {
 	return e.inserted(a, st.id) && (a.outcome() != acknowledged || t.id != st.id || again)
 }
 
-// capKeeps: of sign-ins that are all acknowledged, as many stay as the maximum
-// allows.
+// capKeeps checks that acknowledged sign-ins leave as many sessions as the
+// maximum allows.
 func (e *end) capKeeps() {
 	failed := func(a *actor) bool { return a.outcome() != acknowledged }
 	switch {

@@ -10,13 +10,13 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// outcome is what an actor was told.
+// outcome is the result reported to an actor.
 type outcome int
 
 const (
 	acknowledged outcome = iota
-	refused              // by an error that means that nothing was stored
-	unsure               // by an error that does not, or not at all
+	refused              // an error that means that nothing was stored
+	unsure               // another error, or no response
 )
 
 func (a *actor) outcome() outcome {
@@ -38,17 +38,17 @@ func (a *actor) befell(faults ...fault) bool {
 	return slices.ContainsFunc(a.world.log, func(st *step) bool { return st.actor == a && slices.Contains(faults, st.fault) })
 }
 
-// end is a run that is over, and what is to be judged of it.
+// end is a finished run to be judged.
 type end struct {
 	*world
 	order
 	sc      *scenario
-	records map[session.ID]*session.Record // sessions that are there
-	asker   *session.Manager               // a new process
+	records map[session.ID]*session.Record // the existing sessions
+	asker   *session.Manager               // the Manager of a new process
 	faults  []broken
 }
 
-// broken is an invariant that a run has broken.
+// broken is an invariant violated by a run.
 type broken struct{ invariant, how string }
 
 func (e *end) fail(invariant, how string, args ...any) {
@@ -96,7 +96,7 @@ func (sc *scenario) judge(st *stage, w *world) []broken {
 	return e.faults
 }
 
-// steps lists those of an actor that fit.
+// steps returns the steps of an actor for which fits is true.
 func (e *end) steps(a *actor, fits func(*step) bool) []*step {
 	var found []*step
 	for _, st := range e.world.log {
@@ -111,17 +111,17 @@ func (e *end) any(fits func(*step) bool) bool { return slices.ContainsFunc(e.wor
 
 func isMarker(id session.ID) bool { return id[6]>>4 == 8 }
 
-// renewal tells a step that changed a token.
+// renewal reports whether a step changed a token.
 func (st *step) renewal() bool { return st.done && st.change != nil && st.change.Salt != nil }
 
-// ends tells whether a step ended a session: deleted it or, for a sign-in
-// beyond the maximum, gave it a verifier that no secret fits and let it expire.
+// ends reports whether a step ended a session. A sign-in beyond the maximum
+// ends one by expiring it and setting a verifier that matches no secret.
 func (st *step) ends(id session.ID) bool {
 	displaced := st.done && st.change != nil && st.change.Verifier != nil && st.change.Salt == nil
 	return st.id == id && (st.what == "delete" && st.done || displaced) || st.what == "reap"
 }
 
-// stores tells whether a step wrote a key.
+// stores reports whether a step wrote a key.
 func (st *step) stores(key string) bool {
 	if !st.done {
 		return false

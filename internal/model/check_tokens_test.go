@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// admitted tells whether the actor's cookie opened a live session when it came.
-// One that had expired is none of its business, and a request admitted before
-// may still save and touch it: design.md, "Judged once".
+// admitted reports whether the actor's cookie opened a live session at the
+// start. A request admitted to a session may still save and touch it after it
+// has expired; see "Judged once" in docs/explanation/design.md.
 func (e *end) admitted(a *actor) bool {
 	t, adm := e.admission(a)
 	return adm != nil && t.opens(adm.record) && a.began.Before(adm.record.ExpiresAt)
@@ -24,7 +24,7 @@ func (e *end) admitted(a *actor) bool {
 // admission returns the step that loaded the session of the actor's cookie.
 func (e *end) admission(a *actor) (t token, st *step) {
 	t, ok := tokenOf(a.in)
-	if !ok || a.shares != nil { // whose request was admitted before
+	if !ok || a.shares != nil { // its request was admitted earlier
 		return t, nil
 	}
 	found := e.steps(a, func(st *step) bool { return st.what == "load" && st.id == t.id })
@@ -34,16 +34,16 @@ func (e *end) admission(a *actor) (t token, st *step) {
 	return t, found[0]
 }
 
-// superseded tells whether the actor came with a token that had been renewed
-// within the last 30 s.
+// superseded reports whether the actor's token had been renewed within the last
+// 30 s.
 func (e *end) superseded(a *actor) bool {
 	t, adm := e.admission(a)
 	return adm != nil && adm.record != nil && !t.opens(adm.record) && a.began.Before(adm.record.RenewedAt.Add(30*time.Second))
 }
 
-// supersededDoesNothing: within 30 s, a token before the current one reads
-// nothing, writes nothing, creates nothing and sets no cookie; a sign-in may
-// join the one that superseded it or, after that session has ended, begin
+// supersededDoesNothing checks that, within 30 s, a superseded token reads
+// nothing, writes nothing, creates nothing and sets no cookie. A sign-in may
+// join the sign-in that superseded it. If that session has ended, it may start
 // another one.
 func (e *end) supersededDoesNothing(a *actor) {
 	const name = "a superseded token does nothing"
@@ -70,11 +70,11 @@ func (e *end) supersededDoesNothing(a *actor) {
 	}
 }
 
-// joining tells whether a sign-in with a superseded token may take a step.
+// joining reports whether a sign-in with a superseded token may take a step.
 func (e *end) joining(a *actor, st *step) bool {
 	switch st.what {
 	case "update":
-		// Of a sign-in that has joined and is repeated after a failure.
+		// The sign-in has joined and is repeated after a failure.
 		return !st.renewal() || a.befell(outages...)
 	case "insert":
 		t, _ := tokenOf(a.in)
@@ -85,15 +85,16 @@ func (e *end) joining(a *actor, st *step) bool {
 	return false
 }
 
-// endedBefore tells whether a session ended before a step.
+// endedBefore reports whether a session ended before a step.
 func (e *end) endedBefore(id session.ID, before *step) bool {
 	log := e.world.log
 	return slices.ContainsFunc(log[:slices.Index(log, before)], func(st *step) bool { return st.ends(id) })
 }
 
-// tokenWorks: the cookie of an acknowledged answer opens the session, unless
-// the session was ended by right or the cookie itself was used to renew it. So
-// two renewals of one token agree, or one is told.
+// tokenWorks checks that the cookie of an acknowledged response opens the
+// session. It does not apply if the session was ended by a permitted actor, or
+// renewed with that cookie. So two renewals of one token agree, or one of them
+// fails.
 func (e *end) tokenWorks(a *actor) {
 	t, ok := tokenOf(a.out)
 	if !ok || a.outcome() != acknowledged {
@@ -101,7 +102,7 @@ func (e *end) tokenWorks(a *actor) {
 	}
 	rec := e.records[t.id]
 	if rec == nil || t.opens(rec) {
-		return // deletedByRight sees to the first
+		return // deletedByRight checks the missing record
 	}
 	if e.any(func(st *step) bool {
 		return st.id == t.id && st.renewal() && bytes.Equal(st.change.If.Verifier, t.verifier[:])
@@ -111,7 +112,8 @@ func (e *end) tokenWorks(a *actor) {
 	e.fail("renewals agree", "the cookie that %d got does not work", a.n)
 }
 
-// oldTokenIsDead: after an acknowledged renewal the token before it is none.
+// oldTokenIsDead checks that the old token is invalid after an acknowledged
+// renewal.
 func (e *end) oldTokenIsDead(a *actor) {
 	t, ok := tokenOf(a.in)
 	if ok && a.outcome() == acknowledged && a.op.renews && !a.fell && e.works(t) && e.admitted(a) {
@@ -128,7 +130,7 @@ func (e *end) oldTokenIsDead(a *actor) {
 	}
 }
 
-// reloadKnowsItsToken: Reload reads nothing that came after a renewal.
+// reloadKnowsItsToken checks that Reload reads nothing written after a renewal.
 func (e *end) reloadKnowsItsToken(a *actor) {
 	if !a.op.reloads || a.err != nil || a.dead() {
 		return
@@ -140,8 +142,8 @@ func (e *end) reloadKnowsItsToken(a *actor) {
 	}
 }
 
-// onlySignInsJoin: nobody gets the token that another actor's renewal made, but
-// a sign-in within 30 s of it.
+// onlySignInsJoin checks that the token made by another actor's renewal is
+// given only to sign-ins within 30 s.
 func (e *end) onlySignInsJoin(a *actor) {
 	const name = "only a sign-in joins"
 	t, ok := tokenOf(a.out)
@@ -159,15 +161,16 @@ func (e *end) onlySignInsJoin(a *actor) {
 	}
 	found := e.steps(a, func(st *step) bool { return st.what == "load" && t.opens(st.record) })
 	if len(found) == 0 {
-		return // it found its own, which the other one has renewed in between
+		return // it found its own token, which the other actor has renewed in between
 	}
 	if since := found[0].at.Sub(found[0].record.RenewedAt); since >= 30*time.Second {
 		e.fail(name, "%d got a token that another request had made %v before", a.n, since)
 	}
 }
 
-// readsNothingPast: an Update without a sign-in never sees a value that another
-// request stored after it had renewed the token that the Update's came with.
+// readsNothingPast checks that an Update without a sign-in never sees a value
+// stored by another request after that request has renewed the token of the
+// Update.
 func (e *end) readsNothingPast(a *actor) {
 	t, adm := e.admission(a)
 	if adm == nil || a.op.user != "" {
@@ -191,9 +194,10 @@ func (e *end) readsNothingPast(a *actor) {
 	}
 }
 
-// owned: somebody has the token of each session, or can still get it by signing
-// in once more, except after a crash, and after an outage in which the store did
-// not say that it has made the token or could not delete a revoked session.
+// owned checks that a client has the token of each session or can get it by
+// signing in again. It does not apply after a crash. It does not apply either
+// if an outage hid from the library that it had made the token, or prevented it
+// from deleting a revoked session.
 func (e *end) owned(rec *session.Record) {
 	holds := func(c *http.Cookie) bool { t, ok := tokenOf(c); return ok && t.opens(rec) }
 	for _, a := range e.actors {
@@ -213,7 +217,7 @@ func (e *end) owned(rec *session.Record) {
 	e.fail("each session has an owner", "nobody has the token of %s (%q)", e.name(rec.ID), rec.User)
 }
 
-// joinable tells whether a browser that signs in once more gets the session.
+// joinable reports whether a browser gets the session by signing in again.
 func (e *end) joinable(rec *session.Record) bool {
 	if rec.User == "" {
 		return false
@@ -232,7 +236,7 @@ func (e *end) joinable(rec *session.Record) bool {
 	return false
 }
 
-// ask makes a real request of a new process.
+// ask sends a request to a new process.
 func (e *end) ask(c *http.Cookie) *session.Session {
 	s, err := e.asker.Load(context.Background(), (&actor{in: c}).cookies())
 	if err != nil {
@@ -241,8 +245,8 @@ func (e *end) ask(c *http.Cookie) *session.Session {
 	return s
 }
 
-// asked: real requests afterwards find what the records say, with each cookie
-// that anybody has.
+// asked sends a request with every existing cookie and checks that the
+// responses agree with the records.
 func (e *end) asked() {
 	known := map[token]*http.Cookie{}
 	for _, c := range e.cookies() {
@@ -250,7 +254,7 @@ func (e *end) asked() {
 			known[t] = c
 		}
 	}
-	// The admission of an unsettled token may delete the record.
+	// Admitting an unsettled token may delete the record.
 	unsettledLast := func(a, b token) int { return cmp.Compare(min(a.unsettled, 1), min(b.unsettled, 1)) }
 	for _, t := range slices.SortedFunc(maps.Keys(known), unsettledLast) {
 		s := e.ask(known[t])
@@ -267,13 +271,14 @@ func (e *end) asked() {
 	}
 }
 
-// works tells whether, by the records, a token opens a live session.
+// works reports whether, according to the records, a token opens a live
+// session.
 func (e *end) works(t token) bool {
 	rec := e.records[t.id]
 	return t.opens(rec) && time.Now().Before(rec.ExpiresAt) && !e.revokedSince(t)
 }
 
-// revokedSince tells whether a revocation refuses an unsettled token.
+// revokedSince reports whether a revocation refuses an unsettled token.
 func (e *end) revokedSince(t token) bool {
 	rec := e.records[t.id]
 	return t.unsettled != 0 && rec != nil && e.any(func(st *step) bool {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// runs counts them.
+// runs counts the runs by the kind of fault.
 type runs struct{ clean, crashes, replies, outages, pruned int }
 
 func (r *runs) add(o runs) {
@@ -40,7 +40,7 @@ func (r *runs) count(w *world) {
 	}
 }
 
-// checkAll explores scenarios, as many at a time as there are processors.
+// checkAll explores the scenarios in parallel.
 func checkAll(t *testing.T, what string, list []*scenario) {
 	var mu sync.Mutex
 	var sum runs
@@ -76,7 +76,7 @@ func (sc *scenario) check(t *testing.T) runs {
 	return r
 }
 
-// finding is the shortest schedule that breaks an invariant.
+// finding is the shortest schedule that violates an invariant.
 type finding struct {
 	broken
 	trace string
@@ -84,8 +84,8 @@ type finding struct {
 	times int
 }
 
-// explore runs all schedules of the scenario, in a bubble in which time goes on
-// only when all actors wait.
+// explore runs all schedules of the scenario in a bubble, in which time
+// advances only while all actors wait.
 func (sc *scenario) explore(t *testing.T, look func(*world)) (r runs, found map[string]*finding) {
 	found = map[string]*finding{}
 	synctest.Test(t, func(t *testing.T) {

@@ -14,22 +14,22 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// fault is what befalls an operation of the store.
+// fault is a fault of a store operation.
 type fault int
 
 const (
 	none    fault = iota
-	crashed       // applied, and the process that asked is no more
+	crashed       // applied, and the calling process dies
 	applied       // applied, but the reply is lost
 	dropped       // not applied, and the reply is lost
 
-	// In an outage the store answers with an error.
-	down        // to this operation
-	outage      // to this operation and all later ones of the request
-	appliedDown // to the next operation; this one is applied, but the reply is lost
-	droppedDown // to the next operation; this one is not applied, and the reply is lost
+	// In an outage the store returns an error for some operations.
+	down        // for this operation
+	outage      // for this operation and all later ones of the request
+	appliedDown // for the next operation; this one is applied, but the reply is lost
+	droppedDown // for the next operation; this one is not applied, and the reply is lost
 
-	aborted // not a fault: the run is of no more use and ends here
+	aborted // not a fault: the run is abandoned
 )
 
 var (
@@ -45,11 +45,12 @@ func (f fault) String() string {
 	}[f]
 }
 
-// errDown is the error of a store in an outage. Nothing was applied.
+// errDown is the error of a store in an outage. It means that nothing was
+// applied.
 var errDown = errors.New("model: the store is down")
 
-// fails tells whether an operation fails because of an earlier fault. It is no
-// step: it neither reads nor changes anything.
+// fails reports whether an operation fails because of an earlier fault. This is
+// not a step, because it neither reads nor changes anything.
 func (a *actor) fails() bool {
 	if a.failing == 0 {
 		return false
@@ -58,7 +59,7 @@ func (a *actor) fails() bool {
 	return true
 }
 
-// meet lets later operations of an actor fail after some faults.
+// meet makes later operations of an actor fail after some faults.
 func (a *actor) meet(f fault) {
 	switch f {
 	case outage:
@@ -68,7 +69,7 @@ func (a *actor) meet(f fault) {
 	}
 }
 
-// may lists the faults of some kinds that may befall a step.
+// may returns those of the faults that can happen at a step.
 func (st *step) may(faults []fault) []fault {
 	read := st.what == "load" && st.actor.past || st.what == "list"
 	return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool {
@@ -76,14 +77,14 @@ func (st *step) may(faults []fault) []fault {
 		case down, outage:
 			return !st.touch.write && !read
 		case appliedDown, droppedDown:
-			return !st.touch.write || st.what == "delete" // which is not read back
+			return !st.touch.write || st.what == "delete" // a deletion is not read back
 		}
 		return !st.touch.write
 	})
 }
 
-// step is what one actor does without another in between: an operation of the
-// store, or one of the other moments whose order matters.
+// step is a part of an actor's work during which no other actor runs. It is a
+// store operation or another moment whose order matters.
 type step struct {
 	actor *actor
 	what  string
@@ -92,24 +93,25 @@ type step struct {
 	fault fault
 	at    time.Time
 
-	// What an operation of the store was given, found and did.
+	// The arguments and results of a store operation.
 	change *session.Change
-	record *session.Record // inserted or loaded, as it was then
+	record *session.Record // a copy of the inserted or loaded record
 	done   bool            // it changed the store
 }
 
-// foot is what a step reads and changes. Steps whose feet are apart commute.
+// foot describes the data read and changed by a step. Steps with disjoint feet
+// commute.
 type foot struct {
 	id     session.ID // of a record
-	write  bool       // changes it
+	write  bool       // changes the record
 	list   bool       // reads all records
-	jar    *browser   // reads or, with arrive, changes a browser's cookie
+	jar    *browser   // the browser whose cookie the step reads or, with arrive, changes
 	arrive bool
-	admit  bool // reads the clock that a revocation is compared with
+	admit  bool // reads the clock compared with revocations
 	mark   bool // may read the clock for a revocation
 	all    bool // moves the clock
 
-	goroutine bool // of a request that has several
+	goroutine bool // of a request with several goroutines
 }
 
 func (a foot) meets(b foot) bool {
@@ -126,9 +128,9 @@ func (a foot) meets(b foot) bool {
 	}
 }
 
-// gate is the store as the library gets it: that of the world of the actor whose
-// context it is given. It stops the actor before each operation, until the
-// scheduler lets it go on.
+// gate is the Store passed to the library. It finds the actor in the context
+// and uses the store of its world. Before each operation it stops the actor
+// until the scheduler continues it.
 type gate struct{}
 
 type actorKey struct{}
@@ -157,7 +159,7 @@ func (gate) Load(ctx context.Context, id session.ID) (*session.Record, error) {
 	return rec, err
 }
 
-// asIs returns a copy: the library goes on with its own and changes it.
+// asIs returns a copy, because the library may change its record later.
 func asIs(rec *session.Record) *session.Record {
 	was := *rec
 	was.Values = maps.Clone(rec.Values)
@@ -170,7 +172,7 @@ func (gate) List(ctx context.Context, user string) ([]session.Info, error) {
 		return nil, errDown
 	}
 	infos, err := a.world.mem.List(ctx, user)
-	// In the order they were made, so that a schedule can be repeated.
+	// The order of creation makes schedules repeatable.
 	slices.SortFunc(infos, func(a, b session.Info) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return infos, err
 }
@@ -196,8 +198,8 @@ func (gate) Delete(ctx context.Context, id session.ID) error {
 	}, func(mem *memstore.Store) bool { return mem.Len() < before })
 }
 
-// write carries out an operation that changes the store. changed tells of
-// those that succeed without effect.
+// write runs an operation that changes the store. The optional function changed
+// reports whether a successful operation had an effect.
 func write(ctx context.Context, s step, op func(*memstore.Store) error, changed ...func(*memstore.Store) bool) error {
 	s.touch = foot{id: s.id, write: true}
 	a := actorOf(ctx)
@@ -216,7 +218,7 @@ func write(ctx context.Context, s step, op func(*memstore.Store) error, changed 
 	st.done = err == nil && (len(changed) == 0 || changed[0](mem))
 	switch st.fault {
 	case crashed:
-		runtime.Goexit() // what is deferred runs; none of it reaches the store
+		runtime.Goexit() // deferred calls run; none of them reaches the store
 	case applied, appliedDown:
 		return session.ErrUncertain
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Each run leaves all that it made behind, and what lives on is little.
+	// Each run leaves much garbage and few live objects.
 	debug.SetGCPercent(400)
 	os.Exit(testserver.Main(m))
 }

@@ -1,10 +1,10 @@
-// Package model_test goes through all interleavings of what requests, the
-// clock and faults can do to a session, with the library's real code over a
-// store that stops at each operation, and checks that its promises hold after
-// each.
+// Package model_test explores all interleavings of requests, clock changes and
+// faults for a session. It runs the library's real code on a store that stops
+// before each operation. After each run it checks the guarantees.
 //
-// The default run takes all pairs with faults and all triples without; -short
-// the pairs of the main operations. MODEL=full takes all triples with faults.
+// By default it takes all pairs with faults and all triples without. With
+// -short it takes the pairs of the main operations. MODEL=full adds all triples
+// with faults.
 package model_test
 
 import (
@@ -17,11 +17,11 @@ import (
 var full = os.Getenv("MODEL") == "full"
 
 var (
-	// base is what the promises speak of.
+	// base are the operations named in the guarantees.
 	base = []op{set, setOther, update, touch, renew, timeouts, loginAnn, loginBob, destroy, all, others, reload, read}
-	// more are combinations of these, and what else there is.
+	// more are combinations of these and other operations.
 	more = []op{loginCount, clearAll, loginSet, renewSet, bye, save, password, one, each, job}
-	// inHandler has a meaning in Manager.Wrap alone.
+	// inHandler are operations that make sense only in Manager.Wrap.
 	inHandler = []op{lateSet, lateDestroy, lateRenew, goneLogin, goneSet}
 )
 
@@ -33,8 +33,8 @@ func TestPairs(t *testing.T) {
 	checkAll(t, "pairs", combine(2, ops, scenario{faults: lostReplies}))
 }
 
-// TestPairs_Repeat has requests that save again after a Save that the
-// store has not acknowledged, or set the key that others update.
+// TestPairs_Repeat covers requests that save again after an unacknowledged
+// Save, or set a key that other requests update.
 func TestPairs_Repeat(t *testing.T) {
 	counts, again := []op{setCount, renewCount}, []op{setAgain, clearAgain, renewAgain, change}
 	onCount, others := []op{update, loginCount, renewCount, setCount, clearAll, renew, destroy}, []op{set, update, renewSet, loginAnn, destroy, all}
@@ -46,8 +46,8 @@ func TestPairs_Repeat(t *testing.T) {
 		against(again, others, scenario{faults: lostReplies})))
 }
 
-// TestPairs_InHandlers adds what Manager.Wrap does: the commit before the first
-// byte, late changes, clients that are gone.
+// TestPairs_InHandlers adds the effects of Manager.Wrap: the commit before the
+// first byte, late changes, and clients that have gone.
 func TestPairs_InHandlers(t *testing.T) {
 	ops := slices.Concat(base, []op{loginSet, bye, save}, inHandler)
 	if testing.Short() {
@@ -56,7 +56,8 @@ func TestPairs_InHandlers(t *testing.T) {
 	checkAll(t, "pairs in handlers", combine(2, ops, scenario{wrapped: true, faults: lostReplies}))
 }
 
-// TestPairs_OnTwoDevices has what one device can do to another's session.
+// TestPairs_OnTwoDevices covers the effects of one device on the session of
+// another.
 func TestPairs_OnTwoDevices(t *testing.T) {
 	var list []*scenario
 	first, second := []op{all, others, password, one, each, loginAnn}, slices.Concat(base, []op{loginSet, password, bye})
@@ -74,8 +75,8 @@ func TestPairs_OnTwoDevices(t *testing.T) {
 	checkAll(t, "pairs on two devices", list)
 }
 
-// TestPairs_InOneProcess are requests that share a Manager, so that they also
-// wait for each other there.
+// TestPairs_InOneProcess covers requests that share a Manager and so also wait
+// for each other there.
 func TestPairs_InOneProcess(t *testing.T) {
 	var list []*scenario
 	for _, st := range states {
@@ -89,7 +90,7 @@ func TestPairs_InOneProcess(t *testing.T) {
 	checkAll(t, "pairs in one process", list)
 }
 
-// TestPairs_InAnOutage has a store that fails: at any operation after the
+// TestPairs_InAnOutage covers a failing store: at any operation after the
 // admission, from then on, or after a write whose reply is lost.
 func TestPairs_InAnOutage(t *testing.T) {
 	first := []op{loginAnn, loginBob, loginElse, loginAgain, renew, renewAgain, setAgain, clearAgain, change, password, others, all, destroy}
@@ -106,8 +107,8 @@ func TestPairs_InAnOutage(t *testing.T) {
 	checkAll(t, "pairs in an outage", list)
 }
 
-// TestGoroutines_OneRequest has an Update and something else in one request, at
-// the same time, beside another request.
+// TestGoroutines_OneRequest runs an Update and another call concurrently in one
+// request, beside another request.
 func TestGoroutines_OneRequest(t *testing.T) {
 	var list []*scenario
 	for _, st := range states {
@@ -121,8 +122,8 @@ func TestGoroutines_OneRequest(t *testing.T) {
 	checkAll(t, "goroutines of one request", list)
 }
 
-// TestTimeouts lets the limits pass at any moment: the 30 s of superseded tokens,
-// the idle timeout, and then the database's own removal.
+// TestTimeouts lets a timeout pass at any moment: the 30 s of superseded
+// tokens, the idle timeout, and the removal by the database.
 func TestTimeouts(t *testing.T) {
 	ops := []op{set, update, touch, renew, timeouts, loginAnn, loginBob, destroy, reload, read, save, job}
 	if testing.Short() {
@@ -146,8 +147,8 @@ func TestTriples(t *testing.T) {
 	}
 	ops := base
 	if !full {
-		// Those left out differ little from Set and Renew, or, as a touch does,
-		// make for many more interleavings and little more to see.
+		// The omitted operations behave much like Set and Renew, or, like a
+		// touch, add many interleavings and few new cases.
 		ops = []op{set, update, renew, loginAnn, loginBob, destroy, all, others, reload}
 	}
 	var faults []fault
@@ -156,7 +157,7 @@ func TestTriples(t *testing.T) {
 	}
 	list := combine(3, ops, scenario{faults: faults})
 	if !full {
-		// Two revocations and a third make thousands of interleavings each.
+		// Two revocations and a third operation have thousands of interleavings.
 		list = slices.DeleteFunc(list, func(sc *scenario) bool { return sc.revocations() > 1 })
 	}
 	checkAll(t, "triples", list)
@@ -172,7 +173,7 @@ func (sc *scenario) revocations() (n int) {
 	return n
 }
 
-// triples are those of which most depends on the third.
+// triples returns the triples whose result depends most on the third operation.
 func triples() []*scenario {
 	var list []*scenario
 	for _, st := range states {
@@ -209,7 +210,7 @@ func triples() []*scenario {
 	return list
 }
 
-// combine returns all combinations of n of the ops, each in all states.
+// combine returns all combinations of n operations, each in all states.
 func combine(n int, ops []op, like scenario) []*scenario {
 	var list []*scenario
 	var choose func(chosen, rest []op)
@@ -230,7 +231,7 @@ func combine(n int, ops []op, like scenario) []*scenario {
 	return list
 }
 
-// against returns each of first with each of second, in all states.
+// against returns each operation of first with each of second, in all states.
 func against(first, second []op, like scenario) []*scenario {
 	var list []*scenario
 	for _, st := range states {

@@ -9,42 +9,42 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// op is what a request does, and what of it the invariants need to know.
+// op describes a request and the properties of it used by the invariants.
 type op struct {
 	name  string
 	do    func(ctx context.Context, a *actor, s *session.Session) error
-	alone func(a *actor) error // without a session
+	alone func(a *actor) error // runs without a session
 
-	keys       []session.Key[mark] // it writes these
-	user       string              // it signs this one in
+	keys       []session.Key[mark] // the keys it writes
+	user       string              // the user it signs in
 	counts     bool                // it updates visits
 	renews     bool
-	limits     bool // it gives limits of its own
+	limits     bool // it sets the session's timeouts
 	destroys   bool
 	revokes    bool
-	revokesAll bool // its own session too
+	revokesAll bool // it also ends its own session
 	reloads    bool
 	clears     bool
 	resets     bool // it sets visits, without a guard
 
-	// It has two answers: this key's is the second, and the one that counts.
+	// last is the key written by the second of two saves, whose result decides.
 	last string
 
-	again bool // it saves until it is done, so that a refusal may be its second answer
+	again bool // it saves until the outcome is known, so a refusal may be its second result
 
 	late bool // it acts after the response has begun
 	gone bool // its client goes away before the response begins
-	due  bool // it is about touches, so that one is due
+	due  bool // it tests touches, so one is due
 }
 
-// writes tells whether an answer without an error acknowledges a change.
+// writes reports whether a response without an error acknowledges a change.
 func (o op) writes() bool {
 	return len(o.keys) > 0 || o.user != "" || o.counts || o.renews || o.destroys || o.clears || o.resets
 }
 
 type sess = session.Session
 
-// plain makes an op of calls that need no context.
+// plain returns an op whose calls need no context.
 func plain(name string, do func(a *actor, s *sess), traits op) op {
 	traits.name = name
 	traits.do = func(_ context.Context, a *actor, s *sess) error { do(a, s); return nil }
@@ -80,7 +80,7 @@ var (
 	save = op{name: "Save, then Set another key", keys: keys(color, shape), last: string(shape), do: func(ctx context.Context, a *actor, s *sess) error {
 		put(color, a, s)
 		if err := s.Save(ctx); err != nil {
-			s.Discard() // or the commit would try again
+			s.Discard() // otherwise the commit would try again
 			return err
 		}
 		put(shape, a, s)
@@ -111,7 +111,7 @@ var (
 		return count(ctx, a, s)
 	}}
 	setCount = plain("Set the count", func(a *actor, s *sess) { visits.Set(s, tally{100 * a.n, a.n, s.User()}) }, op{resets: true})
-	// It goes on without the user whose sign-in failed.
+	// It continues without the user whose sign-in failed.
 	loginElse = op{name: "SignIn ann, else Discard and Set", user: "ann", renews: true, last: string(color), do: func(ctx context.Context, a *actor, s *sess) error {
 		s.SignIn("ann")
 		if err := s.Save(ctx); err == nil {
@@ -142,7 +142,7 @@ var (
 		if a.wrote(visits) {
 			return nil
 		}
-		return a.takeTurn(s.Save) // the session begins with it
+		return a.takeTurn(s.Save) // this saves the new session
 	}}
 	saveSet   = beside(set)
 	saveRenew = beside(renew)
@@ -202,8 +202,8 @@ var (
 	goneSet     = gone(set)
 )
 
-// again makes an op that saves once more if the outcome of the first Save is
-// unknown. between makes further changes before that.
+// again returns an op that saves once more if the outcome of the first Save is
+// unknown. Before that it calls between to make further changes.
 func again(o op, between func(a *actor, s *sess), more ...session.Key[mark]) op {
 	first := o.do
 	o.name, o.again = o.name+", Save until it is done", true
@@ -224,7 +224,7 @@ func again(o op, between func(a *actor, s *sess), more ...session.Key[mark]) op 
 	return o
 }
 
-// beside makes an op that a goroutine does, and saves.
+// beside returns an op to be run in a goroutine, followed by Save.
 func beside(o op) op {
 	first := o.do
 	o.name += " and Save"
@@ -249,8 +249,8 @@ func gone(o op) op {
 	return o
 }
 
-// ownIdle is the idle timeout that SetTimeouts gives, shorter than that of the
-// Managers.
+// ownIdle is the idle timeout set by SetTimeouts. It is shorter than the idle
+// timeout of the Managers.
 const ownIdle = time.Minute
 
 func count(ctx context.Context, a *actor, s *sess) error {
@@ -262,12 +262,12 @@ func count(ctx context.Context, a *actor, s *sess) error {
 	return err
 }
 
-// wrote tells whether an actor itself has written a key.
+// wrote reports whether an actor itself has written a key.
 func (a *actor) wrote(key session.Key[tally]) bool {
 	return slices.ContainsFunc(a.world.log, func(st *step) bool { return st.actor == a && st.stores(string(key)) })
 }
 
-// pass lets time go by.
+// pass returns an op that advances the clock.
 func pass(d time.Duration) op {
 	return op{name: "time passes: " + d.String(), alone: func(a *actor) error {
 		a.stop(step{what: "wait", touch: foot{all: true}})
@@ -276,8 +276,8 @@ func pass(d time.Duration) op {
 	}}
 }
 
-// reap is the database's TTL monitor: it removes what expired long ago, and
-// never what has not.
+// reap returns an op that acts like the database's TTL monitor. It removes
+// records that expired long ago, and never a live one.
 func reap(d time.Duration) op {
 	o := pass(d)
 	return op{name: o.name + ", expired records are removed", alone: func(a *actor) error {

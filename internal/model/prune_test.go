@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// TestPruning_SameEnds compares how runs end with and without pruning.
+// TestPruning_SameEnds compares the results of runs with and without pruning.
 func TestPruning_SameEnds(t *testing.T) {
 	list := []*scenario{
 		{state: signedIn, ops: []op{update, loginAnn}, faults: lostReplies},
@@ -36,7 +36,7 @@ func TestPruning_SameEnds(t *testing.T) {
 	}
 }
 
-// ends tells all ways in which the scenario ends.
+// ends returns all possible results of the scenario.
 func (sc *scenario) ends(t *testing.T) (ways []string, n int) {
 	seen := map[string]bool{}
 	sc.explore(t, func(w *world) { n++; seen[w.end()] = true })
@@ -47,7 +47,7 @@ func (sc *scenario) ends(t *testing.T) (ways []string, n int) {
 	return ways, n
 }
 
-// end describes what the actors were told and what is left.
+// end describes the responses to the actors and the remaining records.
 func (w *world) end() string {
 	var b strings.Builder
 	for _, a := range w.actors {
@@ -66,7 +66,7 @@ func (w *world) end() string {
 	return b.String() + strings.Join(left, "; ")
 }
 
-// values tells who wrote them.
+// values returns the values of a record, which contain their writers.
 func (w *world) values(rec *session.Record) string {
 	return string(rec.Values[string(color)].Data) + string(rec.Values[string(shape)].Data) + string(rec.Values[string(visits)].Data)
 }
@@ -80,7 +80,7 @@ func (w *world) opens(c *http.Cookie) string {
 	return fmt.Sprint(t.opens(rec))
 }
 
-// kind is an error without what differs from run to run.
+// kind describes an error without details that differ between runs.
 func kind(err error) string {
 	for _, known := range []error{session.ErrUncertain, session.ErrNotFound, session.ErrConflict, session.ErrSuperseded, session.ErrRevoked, errDown} {
 		if errors.Is(err, known) {

@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// The states that a scenario starts in. Where there is a session, two browsers
-// have one each.
+// The initial states of a scenario. In a state with sessions, each of the two
+// browsers has one.
 const (
 	nothing   = "none"
 	anonymous = "anonymous"
@@ -24,11 +24,11 @@ const (
 
 var states = []string{nothing, anonymous, signedIn}
 
-// scenario is a start and what happens at the same time.
+// scenario is an initial state and a set of concurrent operations.
 type scenario struct {
 	state   string
 	ops     []op
-	other   int  // how many of the last ops are of the second browser
+	other   int  // number of trailing ops of the second browser
 	wrapped bool // through Manager.Wrap
 	shared  bool // in one process
 	group   bool // the first two ops are goroutines of one request
@@ -62,22 +62,23 @@ func (sc *scenario) String() string {
 	return text
 }
 
-// start is a session as a browser and the store have it.
+// start is a session at the start of a run: the browser's cookie and the
+// record.
 type start struct {
 	made   time.Time
 	cookie *http.Cookie
 	record *session.Record
 }
 
-// stage is what all runs of a scenario share.
+// stage is shared by all runs of a scenario.
 type stage struct {
 	from      []start
 	processes []*session.Manager
-	after     *session.Manager // another one, for requests after a run
+	after     *session.Manager // a Manager for requests after a run
 	mem       *current
 }
 
-// current is the store of the run at hand.
+// current is the store of the current run.
 type current struct{ session.Store }
 
 func (sc *scenario) stage() (st *stage, err error) {
@@ -96,7 +97,7 @@ func (sc *scenario) stage() (st *stage, err error) {
 	return st, err
 }
 
-// template makes what each run of the scenario starts with.
+// template creates the sessions present at the start of each run.
 func (sc *scenario) template() ([]start, error) {
 	if sc.state == nothing {
 		return make([]start, 2), nil
@@ -108,7 +109,7 @@ func (sc *scenario) template() ([]start, error) {
 	}
 	found := make([]start, 2)
 	for i := range found {
-		time.Sleep(tick) // so that their IDs are in order
+		time.Sleep(tick) // so that the IDs are in order
 		if found[i], err = sc.begin(m, mem); err != nil {
 			return nil, err
 		}
@@ -146,7 +147,8 @@ func (sc *scenario) begin(m *session.Manager, mem *memstore.Store) (st start, er
 	return st, err
 }
 
-// aged returns the record as if it had been made some time ago.
+// aged returns the record with its times moved, as if it had been created
+// earlier.
 func (st start) aged(age time.Duration) *session.Record {
 	rec, by := *st.record, time.Since(st.made)-age
 	for _, t := range []*time.Time{&rec.CreatedAt, &rec.SignedInAt, &rec.LastSeenAt, &rec.ExpiresAt, &rec.Deadline} {
@@ -157,7 +159,7 @@ func (st start) aged(age time.Duration) *session.Record {
 	return &rec
 }
 
-// world returns a new one, before anything happens.
+// world returns a new world at the start of a run.
 func (sc *scenario) world(st *stage) (*world, error) {
 	w := &world{from: st.from, mem: memstore.New(), start: map[session.ID]*session.Record{}, faults: sc.faults, shared: sc.shared}
 	browsers := make([]*browser, 2)
@@ -194,8 +196,7 @@ func (sc *scenario) world(st *stage) (*world, error) {
 	return w, nil
 }
 
-// group gives the first two actors the Session of one request, which has been
-// admitted.
+// group admits a request and gives its Session to the first two actors.
 func (w *world) group() (err error) {
 	a := &actor{world: w, in: w.browsers[0].cookie, free: true}
 	w.request, err = w.actors[0].manager.Load(a.context(), a.cookies())
@@ -208,8 +209,8 @@ func (w *world) group() (err error) {
 	return nil
 }
 
-// age is that of the session at the start, more than the touch interval where
-// the scenario is about touches.
+// age returns the age of the session at the start. If the scenario tests
+// touches, it is more than the touch interval.
 func (sc *scenario) age() time.Duration {
 	if slices.ContainsFunc(sc.ops, func(o op) bool { return o.due }) {
 		if sc.idle > 0 {
@@ -220,7 +221,7 @@ func (sc *scenario) age() time.Duration {
 	return time.Second
 }
 
-// first is the ID of the first browser's session.
+// first returns the ID of the first browser's session.
 func (w *world) first() session.ID {
 	if len(w.ids) == 0 {
 		return session.ID{}
@@ -228,7 +229,8 @@ func (w *world) first() session.ID {
 	return w.ids[0]
 }
 
-// seen lists all records that there ever were, the markers of revocations too.
+// seen returns the IDs of all records that ever existed, including markers of
+// revocations.
 func (w *world) seen() map[session.ID]bool {
 	ids := map[session.ID]bool{}
 	for id := range maps.Keys(w.start) {
@@ -242,7 +244,7 @@ func (w *world) seen() map[session.ID]bool {
 	return ids
 }
 
-// trace tells the schedule.
+// trace describes the schedule.
 func (w *world) trace() string {
 	var b strings.Builder
 	for _, st := range w.log {

@@ -10,27 +10,27 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// tick is how long each step takes, so that no two fall on one moment: the
-// records keep milliseconds.
+// tick is the duration of each step. Records keep milliseconds, so no two steps
+// have the same time.
 const tick = time.Millisecond
 
-// world is one run: a store, what is in it at the start, and the actors.
+// world is one run: a store, its initial content, and the actors.
 type world struct {
 	mem      *memstore.Store
 	start    map[session.ID]*session.Record
 	from     []start
-	ids      []session.ID // of the sessions at the start
+	ids      []session.ID // the IDs of the initial sessions
 	browsers []*browser
 	actors   []*actor
-	events   chan *actor // whose actor has stopped or ended
+	events   chan *actor // receives an actor that has stopped or ended
 	log      []*step
-	faults   []fault // one of them may befall this run
+	faults   []fault // one of them may happen in this run
 	faulted  bool
 	shared   bool             // the actors are requests to one process
-	request  *session.Session // of which several actors are goroutines
+	request  *session.Session // shared by several actors as goroutines of one request
 }
 
-// stop waits for the scheduler's leave to take a step.
+// stop waits until the scheduler lets the actor take a step.
 func (a *actor) stop(s step) *step {
 	s.actor = a
 	if a.free {
@@ -48,7 +48,7 @@ func (a *actor) stop(s step) *step {
 	return &s
 }
 
-// move is a step that could be next.
+// move is a possible next step.
 type move struct {
 	actor int
 	fault fault
@@ -57,13 +57,13 @@ type move struct {
 
 func (m move) same(o move) bool { return m.actor == o.actor && m.fault == o.fault }
 
-// commutes tells whether two moves of different actors lead to the same in
-// either order. Of faults there is one in a run, so that each excludes others.
+// commutes reports whether two moves of different actors have the same result
+// in either order. A run has at most one fault, so faults exclude each other.
 func (m move) commutes(o move) bool {
 	return m.actor != o.actor && (m.fault == none || o.fault == none) && !m.touch.meets(o.touch)
 }
 
-// moves lists what could be next.
+// moves returns the possible next steps.
 func (w *world) moves() []move {
 	var found []move
 	for i, a := range w.actors {
@@ -81,14 +81,14 @@ func (w *world) moves() []move {
 	return found
 }
 
-// waits tells whether an actor could not go on: another goroutine of its request
-// has the Session's turn.
+// waits reports whether an actor is blocked, because another goroutine of its
+// request holds the Session's lock for store operations.
 func (w *world) waits(a *actor) bool {
 	return a.shares != nil && slices.ContainsFunc(w.actors, func(o *actor) bool { return o != a && o.inTurn })
 }
 
-// run lets one actor take a step at a time, as choose says, until all are done
-// or it says no more.
+// run lets one actor take a step at a time, as chosen by choose, until all are
+// done or choose returns false.
 func (w *world) run(choose func([]move) (move, bool)) (complete bool) {
 	w.events = make(chan *actor)
 	for _, a := range w.actors {
@@ -120,9 +120,10 @@ func (w *world) take(a *actor, f fault) {
 	w.await(1)
 }
 
-// await waits until n actors have stopped. Nobody else runs meanwhile, so that
-// time goes on only for the pauses of the library. Requests to one process may
-// also wait for each other; then nothing happens for longer than those.
+// await waits until n actors have stopped. Nothing else runs meanwhile, so time
+// advances only during pauses of the library. Requests to one process may also
+// wait for each other. In that case await returns after a time longer than
+// those pauses.
 func (w *world) await(n int) {
 	if !w.shared {
 		for range n {
@@ -151,22 +152,23 @@ func (w *world) abort() {
 }
 
 // explorer goes through all schedules of a scenario, depth first. Each run
-// starts anew and repeats the one before up to where they part.
+// starts from the beginning and repeats the previous run up to the first
+// difference.
 //
-// It runs one of each set of schedules that differ only in the order of steps
-// that commute (sleep sets, after Godefroid): steps of different actors that
-// touch different records, or read only, or concern different browsers.
+// Of schedules that differ only in the order of commuting steps, it runs only
+// one (sleep sets, after Godefroid). Steps of different actors commute if they
+// use different records, only read, or concern different browsers.
 type explorer struct {
 	full  bool // prune nothing
 	nodes []*node
 }
 
 type node struct {
-	todo, done []move // todo[0] is the one being explored
+	todo, done []move // todo[0] is being explored
 	asleep     []move // explored elsewhere, from an equivalent schedule
 }
 
-// begin returns the chooser of one run.
+// begin returns the function that chooses the steps of one run.
 func (e *explorer) begin() func([]move) (move, bool) {
 	depth := 0
 	return func(moves []move) (move, bool) {
@@ -183,8 +185,8 @@ func (e *explorer) begin() func([]move) (move, bool) {
 	}
 }
 
-// renew takes what the moves touch from the run at hand: each has records and
-// browsers of its own.
+// renew updates the feet of the moves from the current run, because each run
+// has its own records and browsers.
 func (n *node) renew(moves []move) {
 	for _, known := range [][]move{n.todo, n.done, n.asleep} {
 		for i := range known {
@@ -195,7 +197,8 @@ func (n *node) renew(moves []move) {
 	}
 }
 
-// grow adds a node, unless all that follows has been explored elsewhere.
+// grow adds a node. It returns false if everything after it has been explored
+// elsewhere.
 func (e *explorer) grow(moves []move) bool {
 	n := &node{}
 	if last := len(e.nodes) - 1; last >= 0 && !e.full {
@@ -218,7 +221,7 @@ func (e *explorer) grow(moves []move) bool {
 	return true
 }
 
-// next turns to the schedule that comes next, if there is one.
+// next advances to the next schedule and reports whether there is one.
 func (e *explorer) next() bool {
 	for len(e.nodes) > 0 {
 		n := e.nodes[len(e.nodes)-1]
@@ -231,8 +234,8 @@ func (e *explorer) next() bool {
 	return false
 }
 
-// order tells what of a run happened before what in each schedule that is
-// equivalent to it.
+// order records which steps of a run come before which others in every
+// equivalent schedule.
 type order struct {
 	log    []*step
 	before []uint64 // one bit for each earlier step of the log
@@ -250,8 +253,8 @@ func newOrder(log []*step) order {
 	return o
 }
 
-// precedes tells whether, in this schedule or an equivalent one, a had its
-// answer before b began.
+// precedes reports whether, in this schedule or an equivalent one, a finished
+// before b began.
 func (o order) precedes(a, b *actor) bool {
 	for i, s := range o.log {
 		if s.actor != a {

@@ -25,7 +25,7 @@ func newOpener() *securecookie.SecureCookie {
 type token struct {
 	id        session.ID
 	verifier  [sha256.Size]byte
-	unsettled int64 // nanoseconds since 1970, if the sign-in is not complete
+	unsettled int64 // nanoseconds since 1970 if the sign-in is not complete, otherwise 0
 }
 
 func tokenOf(c *http.Cookie) (t token, ok bool) {
@@ -44,7 +44,7 @@ func tokenOf(c *http.Cookie) (t token, ok bool) {
 	return t, true
 }
 
-// opens tells whether the token is the record's.
+// opens reports whether the token matches the record.
 func (t token) opens(rec *session.Record) bool {
 	return rec != nil && rec.ID == t.id && string(rec.Verifier) == string(t.verifier[:])
 }

@@ -20,15 +20,15 @@ import (
 )
 
 const (
-	// serveEnv makes this test binary a process that serves the app.
+	// serveEnv makes this test binary serve the app.
 	serveEnv = "STRESS_SERVE"
 	secret   = "an example secret of 32 bytes or more"
 
 	count session.Key[int] = "count"
 )
 
-// serve is what the processes run: an app whose paths each do one thing to the
-// session. It touches the session with each request.
+// serve runs the app. Each of its paths does one thing to the session, and
+// every request touches the session.
 func serve() error {
 	ctx := context.Background()
 	quiet := slog.New(slog.DiscardHandler) // dropped replies would fill the log
@@ -82,7 +82,7 @@ func app() http.Handler {
 	return mux
 }
 
-// answer tells the client what became of its request.
+// answer sends the result of the request to the client.
 func answer(w http.ResponseWriter, err error) {
 	if errors.Is(err, session.ErrUncertain) {
 		w.Header().Set("X-Uncertain", "1")
@@ -110,11 +110,11 @@ func start(t *testing.T, uri, database string) []string {
 	return bases
 }
 
-// reply is an answer of the app.
+// reply is a response of the app.
 type reply struct {
 	status    int
 	uncertain bool
-	cookie    string // as to be sent back; empty: none was set, or it was taken back
+	cookie    string // the cookie to send back; empty if none was set or it was deleted
 	id        session.ID
 	user      string
 	count     int
@@ -131,7 +131,7 @@ type client struct {
 func newClient(t *testing.T, bases []string) *client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 500, MaxConnsPerHost: 500}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &client{http.Client{Transport: transport, Timeout: 3 * time.Minute}, bases} // to load and to commit take a minute at most each
+	return &client{http.Client{Transport: transport, Timeout: 3 * time.Minute}, bases} // loading and committing take at most a minute each
 }
 
 // ask sends one request to a process.

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// dropper stands between the app and the database, and loses the replies of
-// some of the writes: it closes the connection when the reply comes.
+// dropper is a proxy between the app and the database that loses the replies to
+// some writes. It closes the connection when such a reply arrives.
 type dropper struct {
 	upstream string
 	listener net.Listener
@@ -29,11 +29,11 @@ type dropper struct {
 
 const (
 	dropShare = 10 // percent
-	header    = 16 // length, request, request answered, operation
+	header    = 16 // length, request ID, response to, opcode
 	opMsg     = 2013
 )
 
-// dropping returns a URI that leads through a dropper to uri.
+// dropping returns a URI for uri through a dropper.
 func dropping(t *testing.T, uri string) (string, *dropper) {
 	t.Helper()
 	u, err := url.Parse(uri)
@@ -45,7 +45,7 @@ func dropping(t *testing.T, uri string) (string, *dropper) {
 	t.Cleanup(d.close)
 	u.Host = l.Addr().String()
 	q := u.Query()
-	q.Set("directConnection", "true")    // or the driver goes where the server says it is
+	q.Set("directConnection", "true")    // otherwise the driver connects to the address named by the server
 	u.Path, u.RawQuery = "/", q.Encode() // without the path, the query is malformed
 	return u.String(), d
 }
@@ -65,8 +65,8 @@ func (d *dropper) accept() {
 	}
 }
 
-// serve passes messages both ways until either side closes, or a reply is to be
-// dropped.
+// serve forwards messages both ways until either side closes or a reply is to
+// be dropped.
 func (d *dropper) serve(c, s net.Conn) {
 	d.mu.Lock()
 	d.conns[c], d.conns[s] = true, true
@@ -98,7 +98,7 @@ func (d *dropper) serve(c, s net.Conn) {
 	})
 }
 
-// pass copies messages for as long as may agrees.
+// pass copies messages as long as may returns true.
 func pass(to io.Writer, from io.Reader, may func(msg []byte) bool) {
 	var size [4]byte
 	for {
@@ -120,9 +120,9 @@ func pass(to io.Writer, from io.Reader, may func(msg []byte) bool) {
 	}
 }
 
-// isWrite tells by the first field of its document whether a message is a
-// command that writes. The document follows the flags and the section's kind,
-// and begins with its length and the type of its first field.
+// isWrite reports whether a message is a write command. The first field of its
+// document names the command. The document follows the flags and the section's
+// kind, and begins with its length and the type of its first field.
 func isWrite(msg []byte) bool {
 	const field = header + 4 + 1 + 4 + 1
 	if len(msg) < field || binary.LittleEndian.Uint32(msg[12:]) != opMsg {

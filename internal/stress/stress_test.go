@@ -1,9 +1,10 @@
-// Package stress_test runs the promises of the protocol against a real server:
-// two processes of an app, clients over sockets, everything at once, and then
-// the same with a tenth of the database's replies to writes dropped.
+// Package stress_test checks the guarantees of the protocol on a real server.
+// It runs concurrent clients over sockets against two processes of an app,
+// first normally and then with a tenth of the database's replies to writes
+// dropped.
 //
-// By default it runs a tenth of the rounds, with dropped replies a hundredth.
-// STRESS=full runs all.
+// By default it runs a tenth of the rounds, and a hundredth with dropped
+// replies. STRESS=full runs all.
 package stress_test
 
 import (
@@ -27,14 +28,14 @@ import (
 type rig struct {
 	t *testing.T
 	*client
-	store  *mongostore.Store // past the dropper
+	store  *mongostore.Store // not through the dropper
 	lossy  bool
-	failed atomic.Int64 // requests that had to be repeated
+	failed atomic.Int64 // number of repeated requests
 }
 
-// workers is how many rounds run at the same time. After a lost reply the
-// driver waits up to half a second before it trusts the server again, so that
-// with dropped replies it takes more of them to be busy.
+// workers is the number of concurrent rounds. After a lost reply the driver
+// waits up to half a second before it uses the server again. So with dropped
+// replies it takes more rounds to keep the server busy.
 func (r *rig) workers() int {
 	if r.lossy {
 		return 64
@@ -42,8 +43,8 @@ func (r *rig) workers() int {
 	return 16
 }
 
-// each runs a test without and with dropped replies. size is that of the full
-// run.
+// each runs a test without and with dropped replies. size is the number of
+// rounds in the full run.
 func each(t *testing.T, size int, test func(r *rig, n int)) {
 	for _, lossy := range []bool{false, true} {
 		name, n := "all replies", size/10
@@ -78,8 +79,8 @@ func newRig(t *testing.T, lossy bool) (r *rig, d *dropper) {
 	return &rig{t: t, client: newClient(t, start(t, uri, coll.Database().Name())), store: store, lossy: lossy}, d
 }
 
-// parallel runs f(0) to f(n-1), at most so many at a time, and returns how many
-// failed; the first are errors of the test.
+// parallel runs f(0) to f(n-1) with a limited number of goroutines and returns
+// the number of failures. It reports the first failures as errors of the test.
 func (r *rig) parallel(n, atOnce int, f func(i int) error) (failed int) {
 	r.t.Helper()
 	var wg sync.WaitGroup
@@ -104,7 +105,7 @@ func (r *rig) parallel(n, atOnce int, f func(i int) error) (failed int) {
 	return failed
 }
 
-// both sends requests at the same moment, one to each process in turn.
+// both sends requests at the same time, one to each process in turn.
 func (r *rig) both(cookie string, paths ...string) ([]reply, error) {
 	var wg sync.WaitGroup
 	replies, errs := make([]reply, len(paths)), make([]error, len(paths))
@@ -115,8 +116,8 @@ func (r *rig) both(cookie string, paths ...string) ([]reply, error) {
 	return replies, errors.Join(errs...)
 }
 
-// until repeats a request while the store fails, as it does where replies are
-// dropped or the machine is too busy to answer in time.
+// until repeats a request while the store fails, because replies are dropped or
+// the machine is too busy to respond in time.
 func (r *rig) until(process int, path, cookie string) (got reply, err error) {
 	for range 100 {
 		got, err = r.ask(process, path, cookie)
@@ -128,7 +129,7 @@ func (r *rig) until(process int, path, cookie string) (got reply, err error) {
 	return got, fmt.Errorf("%s is never answered", path)
 }
 
-// begin makes an anonymous session.
+// begin creates an anonymous session.
 func (r *rig) begin(i int) (cookie string, id session.ID, err error) {
 	got, err := r.until(i, "/set?key=start", "")
 	if err == nil && (!got.ok() || got.cookie == "") {
@@ -137,8 +138,8 @@ func (r *rig) begin(i int) (cookie string, id session.ID, err error) {
 	return got.cookie, got.id, err
 }
 
-// TestSignOut_TwoProcesses destroys sessions while they are saved, touched and
-// renewed.
+// TestSignOut_TwoProcesses ends sessions while other requests save, touch and
+// renew them.
 func TestSignOut_TwoProcesses(t *testing.T) {
 	each(t, 10_000, func(r *rig, n int) {
 		var met, refused, spared atomic.Int64
@@ -162,8 +163,8 @@ func TestSignOut_TwoProcesses(t *testing.T) {
 				}
 			}
 			if destroyed := replies[at(paths, i, "/destroy")]; !destroyed.ok() {
-				// A renewal came before, which the client is told: it signs out
-				// with the new cookie.
+				// If a renewal came first, the client receives an error and signs
+				// out with the new cookie.
 				refused.Add(1)
 				if ended, err := r.destroy(i, cookies); err != nil || !ended {
 					spared.Add(1)
@@ -195,9 +196,8 @@ func at(paths []string, by int, path string) int {
 	return -1
 }
 
-// destroy signs out with whichever cookie is the session's, and tells whether
-// there was one: where all renewals were answered with an error, their token is
-// nobody's.
+// destroy signs out with the current cookie of the session, and reports whether
+// there was one. If all renewals returned an error, no client has their token.
 func (r *rig) destroy(i int, cookies []string) (ended bool, err error) {
 	for _, c := range cookies {
 		got, err := r.until(i, "/destroy", c)
@@ -209,9 +209,8 @@ func (r *rig) destroy(i int, cookies []string) (ended bool, err error) {
 	return ended, nil
 }
 
-// gone fails if a record or a cookie of a destroyed session is left. A request
-// that came after the end may have begun another session, with a cookie of its
-// own.
+// gone fails if a record or a cookie of an ended session is left. A request
+// after the end may have started another session, with its own cookie.
 func (r *rig) gone(i int, id session.ID, cookies []string) error {
 	for _, c := range cookies {
 		got, err := r.until(i, "/read", c)
@@ -228,7 +227,7 @@ func (r *rig) gone(i int, id session.ID, cookies []string) error {
 	return nil
 }
 
-// TestSet_TwoProcesses writes distinct keys of one session at once.
+// TestSet_TwoProcesses writes different keys of one session concurrently.
 func TestSet_TwoProcesses(t *testing.T) {
 	each(t, 1_000, func(r *rig, n int) {
 		cookie, id, err := r.begin(0)
@@ -258,7 +257,7 @@ func TestSet_TwoProcesses(t *testing.T) {
 	})
 }
 
-// TestUpdate_TwoProcesses counts in one value at once.
+// TestUpdate_TwoProcesses counts in one value concurrently.
 func TestUpdate_TwoProcesses(t *testing.T) {
 	each(t, 1_000, func(r *rig, n int) {
 		cookie, _, err := r.begin(0)
@@ -290,7 +289,8 @@ func TestUpdate_TwoProcesses(t *testing.T) {
 	})
 }
 
-// TestSignIn_TwoProcesses signs in twice at once over one anonymous session.
+// TestSignIn_TwoProcesses signs in twice at the same time over one anonymous
+// session.
 func TestSignIn_TwoProcesses(t *testing.T) {
 	each(t, 200, func(r *rig, n int) {
 		var agreed, told atomic.Int64
@@ -314,8 +314,8 @@ func TestSignIn_TwoProcesses(t *testing.T) {
 					continue
 				}
 				both++
-				// A record has one verifier: if both cookies open it, they
-				// carry one token.
+				// A record has one verifier. If both cookies open it, they contain
+				// the same token.
 				seen, err := r.until(i, "/read", got.cookie)
 				if err != nil || seen.id != id || seen.user != fmt.Sprintf("user-%d", i) {
 					return fmt.Errorf("the cookie of a sign-in opens %v of %q: %w", seen.id, seen.user, err)
