@@ -67,7 +67,7 @@ func TestBatchedLoads_CountTowardsMaxInFlight(t *testing.T) {
 	require.ErrorContains(t, err, "WithMaxInFlight")
 	h.step <- true // frees a slot for the batch
 	<-h.arrived
-	require.Equal(t, 7+2+1, h.InFlight(), "the loads that have a slot, those in the batch, and its command")
+	require.Equal(t, 7+2+1, h.InFlight(), "loads with a slot, loads in the batch, and the batch's command")
 	h.finish()
 	h.inFlight(t, 0)
 }

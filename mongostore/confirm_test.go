@@ -108,12 +108,12 @@ func TestConfirm_ReadsAgainAfterAFailover(t *testing.T) {
 	for name, c := range map[string]struct {
 		before, after *session.Record // nil if the record does not exist
 	}{
-		"an update that was rolled back":    {&session.Record{Info: session.Info{ID: id}, Values: values("2", 2)}, old},
-		"a touch that was rolled back":      {&session.Record{Info: session.Info{ID: id, UserAgent: "new"}, Values: values("1", 1)}, &session.Record{Info: session.Info{ID: id, UserAgent: "old"}, Values: values("1", 1)}},
-		"a removed key that came back":      {&session.Record{Info: session.Info{ID: id}, Values: map[string]session.Value{"raw": old.Values["raw"]}}, old},
-		"an insert that was rolled back":    {old, nil},
-		"a deletion that was rolled back":   {nil, old},
-		"nothing that was read has changed": {old, old},
+		"a rolled-back update":       {&session.Record{Info: session.Info{ID: id}, Values: values("2", 2)}, old},
+		"a rolled-back touch":        {&session.Record{Info: session.Info{ID: id, UserAgent: "new"}, Values: values("1", 1)}, &session.Record{Info: session.Info{ID: id, UserAgent: "old"}, Values: values("1", 1)}},
+		"a removed key is back":      {&session.Record{Info: session.Info{ID: id}, Values: map[string]session.Value{"raw": old.Values["raw"]}}, old},
+		"a rolled-back insert":       {old, nil},
+		"a rolled-back deletion":     {nil, old},
+		"the read data is unchanged": {old, old},
 	} {
 		t.Run(name, func(t *testing.T) {
 			coll, direct, relay := relayed(t)

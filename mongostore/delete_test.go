@@ -28,6 +28,6 @@ func TestDelete_UntilTheRecordIsGone(t *testing.T) {
 	require.NoError(t, store.Delete(background, id))
 	require.Zero(t, must(direct.CountDocuments(background, bson.D{})))
 	require.EqualValues(t, 4, deletes.Load())
-	require.NoError(t, store.Delete(background, id), "of a record that is gone")
+	require.NoError(t, store.Delete(background, id), "Delete of a deleted record")
 	require.EqualValues(t, 5, deletes.Load())
 }

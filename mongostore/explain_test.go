@@ -16,7 +16,7 @@ import (
 // user's documents, and other operations examine one.
 func TestQueries_UseTheIndexes(t *testing.T) {
 	server := testserver.Get(t)
-	server.Need(t, "indexes that serve more than _id", server.TTL)
+	server.Need(t, "secondary indexes", server.TTL)
 	coll, sent := recorded(t)
 	store := open(t, coll)
 	sessions, err := session.New(store, "a secret of at least 32 bytes, for tests", session.WithMaxPerUser(100))

@@ -163,7 +163,7 @@ func TestOpen_DatabaseOfTheURI(t *testing.T) {
 	require.NoError(t, store.Close(background), "a second Close")
 	_, err = store.Load(background, session.ID{1})
 	require.Error(t, err)
-	require.NotErrorIs(t, err, session.ErrNotFound, "a store that is closed knows nothing")
+	require.NotErrorIs(t, err, session.ErrNotFound, "a closed store cannot tell")
 }
 
 func must[T any](v T, err error) T {
@@ -178,8 +178,8 @@ func TestOpenCollection_Nil(t *testing.T) {
 	require.ErrorContains(t, err, "the collection is nil")
 }
 
-// recorded returns a collection, and a function that returns the commands sent
-// since its last call.
+// recorded returns a collection, and a function to get the commands sent since
+// its last call.
 func recorded(t testing.TB, opts ...*options.ClientOptions) (*mongo.Collection, func() []bson.Raw) {
 	t.Helper()
 	var mu sync.Mutex
@@ -236,7 +236,7 @@ func TestDocument(t *testing.T) {
 	require.EqualValues(t, 4, subtype, "mongosh shows it as a UUID")
 	require.Equal(t, `{"x":1}`, doc.Lookup("data", "a%2Eb", "v").StringValue(), "text is text")
 	require.Equal(t, bson.TypeBinary, doc.Lookup("data", "raw", "v").Type)
-	require.Equal(t, bson.TypeDateTime, doc.Lookup("expires").Type, "what a TTL index needs")
+	require.Equal(t, bson.TypeDateTime, doc.Lookup("expires").Type, "a TTL index needs a date")
 	for _, absent := range []string{"salt", "renewed", "idle", "ip", "agent"} {
 		require.Zero(t, doc.Lookup(absent).Type, absent)
 	}

@@ -7,20 +7,20 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// answered checks that every request gets exactly one response and that every
-// error has a cause.
+// answered requires exactly one response to each request, and a cause for each
+// error.
 func (e *end) answered(a *actor) {
 	if a.broken != nil {
-		e.fail("one answer", "%d panicked: %v", a.n, a.broken)
+		e.fail("one response", "%d panicked: %v", a.n, a.broken)
 	}
 	if a.wrapped && !a.dead() && a.bodies != 1 {
-		e.fail("one answer", "%d answered %d times", a.n, a.bodies)
+		e.fail("one response", "%d got %d responses", a.n, a.bodies)
 	}
 	if a.outcome() == unsure && !a.befell(lostReplies...) && !a.befell(outages...) {
 		e.fail("an error has a cause", "%d met no fault: %v", a.n, a.err)
 	}
 	if a.outcome() == refused && !e.caused(a) {
-		e.fail("an error has a cause", "%d had no reason for: %v", a.n, a.err)
+		e.fail("an error has a cause", "%d has no cause for: %v", a.n, a.err)
 	}
 }
 
@@ -55,7 +55,7 @@ func (e *end) stranger(a *actor) bool {
 	return len(e.steps(a, func(st *step) bool { return st.record != nil && st.record.User != "ann" })) > 0
 }
 
-// nothingOfRefused checks the errors that promise that nothing was stored.
+// nothingOfRefused requires a refused request to leave nothing in the store.
 func (e *end) nothingOfRefused(a *actor) {
 	if a.outcome() != refused {
 		return
@@ -90,7 +90,7 @@ func (e *end) nothingOfRefused(a *actor) {
 	}
 }
 
-// acknowledgedIsThere checks that acknowledged changes were made.
+// acknowledgedIsThere requires acknowledged changes to be stored.
 func (e *end) acknowledgedIsThere(a *actor) {
 	if a.outcome() != acknowledged {
 		return
@@ -105,19 +105,19 @@ func (e *end) acknowledgedIsThere(a *actor) {
 		e.fail("no Update applied twice", "%d stored it %d times", a.n, n)
 	}
 	if t, ok := tokenOf(a.in); ok && a.op.destroys && e.records[t.id] != nil && e.admitted(a) {
-		e.fail("no destroyed session back", "%d destroyed it", a.n)
+		e.fail("a sign-out is final", "%d signed out of it", a.n)
 	}
 	limited := func(st *step) bool {
 		return st.done && st.change != nil && st.change.IdleTimeout != nil && *st.change.IdleTimeout == ownIdle
 	}
 	if a.op.limits && a.out != nil && len(e.steps(a, limited)) == 0 {
-		e.fail(name, "%d never stored its limits", a.n)
+		e.fail(name, "%d never stored its timeouts", a.n)
 	}
 	if a.op.resets && e.stored(a, string(visits)) == 0 {
 		e.fail(name, "%d never set the count", a.n)
 	}
 	if a.op.user != "" && !a.fell && !e.signedIn(a) {
-		e.fail(name, "%d is not signed in, and nobody ended that session", a.n)
+		e.fail(name, "%d is not signed in, and no actor ended its session", a.n)
 	}
 }
 
@@ -139,7 +139,7 @@ func (e *end) cleared() bool {
 }
 
 // signedIn reports whether the cookie in an actor's response opens a session of
-// the user, or one that another request has ended since.
+// the user, or a session ended since by a permitted actor.
 func (e *end) signedIn(a *actor) bool {
 	t, ok := tokenOf(a.out)
 	if !ok {

@@ -8,25 +8,25 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// sawOnlyItsOwn checks that no request sees a value stored for another user,
-// and that a user sees anonymous values only if the session was anonymous at
+// sawOnlyItsOwn requires every value seen by a request to be stored for its
+// user. A user sees anonymous values only if the session was anonymous at
 // admission.
 func (e *end) sawOnlyItsOwn(a *actor) {
 	for _, s := range a.sights {
 		if s.of != "" && s.of != s.to {
-			e.fail("nothing of one user for another", "%d, as %q, saw what %q stored", a.n, s.to, s.of)
+			e.fail("nothing of one user for another", "%d, as %q, saw a value stored for %q", a.n, s.to, s.of)
 		}
 	}
 }
 
-// lastWriteWins checks that the value of a key was written by an actor that may
-// have been the last to write it.
+// lastWriteWins requires the value of a key to come from an actor that may have
+// been the last to write it.
 func (e *end) lastWriteWins(rec *session.Record, key session.Key[mark]) {
 	const name = "no acknowledged write lost"
 	is, there := rec.Values[string(key)]
 	last := e.writer(rec.ID, string(key), is.Version)
 	if there && last != nil && last.outcome() == refused && (last.op.last == "" || last.op.last == string(key)) {
-		e.fail(name, "%s holds what %d was refused", key, last.n)
+		e.fail(name, "%s has the value of the refused %d", key, last.n)
 	}
 	for _, a := range e.actors {
 		wrote := len(e.steps(a, func(st *step) bool { return st.id == rec.ID && st.stores(string(key)) })) > 0
@@ -37,7 +37,7 @@ func (e *end) lastWriteWins(rec *session.Record, key session.Key[mark]) {
 		case last == nil:
 			e.fail(name, "%s of %d is lost", key, a.n)
 		case e.precedes(last, a):
-			e.fail(name, "%s of %d, which came after that of %d, is lost", key, a.n, last.n)
+			e.fail(name, "%s of %d is lost, although %d wrote earlier", key, a.n, last.n)
 		}
 	}
 	if _, was := valuesOf(e.start[rec.ID])[string(key)]; was && last == nil && !there {
@@ -63,7 +63,7 @@ func (e *end) writer(id session.ID, key string, version int64) *actor {
 	return nil
 }
 
-// countIsExact checks that Updates are neither lost nor applied twice.
+// countIsExact requires Updates to be neither lost nor applied twice.
 func (e *end) countIsExact(rec *session.Record) {
 	if slices.ContainsFunc(e.actors, func(a *actor) bool { return a.op.clears || a.op.resets }) {
 		return // it resets the count
@@ -89,9 +89,9 @@ func (e *end) countIsExact(rec *session.Record) {
 	}
 }
 
-// repeatsUndoNothing checks that a repeated write never overwrites a value
-// stored by another actor in between, and that a repeated Clear never removes
-// one.
+// repeatsUndoNothing requires that a repeated write never overwrites a value
+// stored by another actor in between. A repeated Clear must not remove one
+// either.
 func (e *end) repeatsUndoNothing() {
 	log := e.world.log
 	for i, st := range log {
@@ -103,7 +103,7 @@ func (e *end) repeatsUndoNothing() {
 			if first >= 0 && slices.ContainsFunc(log[first:i], func(o *step) bool {
 				return o.actor != st.actor && o.id == st.id && o.stores(key)
 			}) {
-				e.fail("a repetition undoes nothing", "%d wrote %s twice, and another one in between", st.actor.n, key)
+				e.fail("a repetition undoes nothing", "%d wrote %s twice, and another actor in between", st.actor.n, key)
 			}
 		}
 	}
@@ -125,14 +125,14 @@ func (st *step) version(key string) int64 {
 	return values[key].Version
 }
 
-// getFollowsUpdate checks that Get returns the result of an Update in the same
+// getFollowsUpdate requires Get to return the result of an Update in the same
 // request.
 func (e *end) getFollowsUpdate(a *actor) {
 	if a.shares == nil || a.stored == 0 || e.faulted || slices.ContainsFunc(e.actors, func(a *actor) bool { return a.op.clears || a.op.destroys }) {
 		return
 	}
 	if v, _ := visits.Get(a.shares); v.N < a.stored {
-		e.fail("Get follows Update", "the request gets %d, its Update stored %d", v.N, a.stored)
+		e.fail("Get follows Update", "Get returned %d, Update stored %d", v.N, a.stored)
 	}
 }
 
@@ -143,22 +143,22 @@ func counted(rec *session.Record) int {
 	return v.N
 }
 
-// ofOneUser checks that a session contains no value stored for another user.
+// ofOneUser requires every value in a session to be stored for its user.
 func (e *end) ofOneUser(rec *session.Record) {
 	for key, v := range rec.Values {
 		var by struct{ User string }
 		if err := json.Unmarshal(v.Data, &by); err != nil || by.User != "" && by.User != rec.User {
-			e.fail("nothing of one user for another", "%s of the session of %q is of %q", key, rec.User, by.User)
+			e.fail("nothing of one user for another", "%s in the session of %q was stored for %q", key, rec.User, by.User)
 		}
 	}
 }
 
-// limitsAgree checks that no touch undoes timeouts shortened by SetTimeouts.
+// limitsAgree requires touches to keep the timeouts shortened by SetTimeouts.
 func (e *end) limitsAgree(rec *session.Record) {
 	idle := rec.IdleTimeout
 	if idle == 0 || e.sc.idle > 0 || // a delayed write has an earlier time
 		!rec.ExpiresAt.After(rec.LastSeenAt.Add(idle+time.Second)) {
 		return
 	}
-	e.fail("limits stay", "it expires %v after it was seen, its idle timeout is %v", rec.ExpiresAt.Sub(rec.LastSeenAt), idle)
+	e.fail("timeouts stay", "the session expires %v after its last activity, its idle timeout is %v", rec.ExpiresAt.Sub(rec.LastSeenAt), idle)
 }

@@ -6,9 +6,9 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// signsNobodyOut checks that a 503 response to an admitted request leaves the
-// browser with a cookie that opens a live session. It does not apply if the
-// request itself or another actor has ended or renewed that session.
+// signsNobodyOut requires a 503 response to leave an admitted browser with the
+// cookie of a live session. It does not apply if the request itself or another
+// actor has ended or renewed the session.
 func (e *end) signsNobodyOut(a *actor) {
 	before, _ := tokenOf(a.in)
 	after, _ := tokenOf(a.keptCookie())
@@ -22,7 +22,7 @@ func (e *end) signsNobodyOut(a *actor) {
 		return
 	}
 	if s := e.ask(a.keptCookie()); s == nil || s.ID().IsZero() {
-		e.fail("an outage signs nobody out", "%d has a cookie that opens nothing: %v", a.n, a.err)
+		e.fail("an outage signs nobody out", "the cookie of %d opens no session: %v", a.n, a.err)
 	}
 }
 
@@ -53,9 +53,9 @@ func (a *actor) keptCookie() *http.Cookie {
 
 // failedSignInActsForNobody checks a failed sign-in followed by Discard. The
 // session must be unchanged or have no user, and the client must have the
-// cookie of the session that contains its later values.
+// cookie of the session with its later values.
 func (e *end) failedSignInActsForNobody(a *actor) {
-	const name = "a failed sign-in acts for nobody"
+	const name = "a failed sign-in has no user"
 	if !a.fell {
 		return
 	}
@@ -71,7 +71,7 @@ func (e *end) failedSignInActsForNobody(a *actor) {
 			continue
 		}
 		if !e.any(func(o *step) bool { return o.actor != a && o.concerns(st.id) }) {
-			e.fail(name, "%d stored a value in a session that its cookie does not open", a.n)
+			e.fail(name, "%d stored a value in a session not opened by its cookie", a.n)
 		}
 	}
 }

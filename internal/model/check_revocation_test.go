@@ -9,15 +9,15 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// revokedStaysRevoked checks that an acknowledged revocation leaves no session
+// revokedStaysRevoked requires an acknowledged revocation to leave no session
 // of a sign-in whose request was admitted before it. The exception is a process
-// that died before it read the marker: no client has that token, and the marker
+// that died before it read the marker. No client has its token, and the marker
 // also applies to requests that join it.
 func (e *end) revokedStaysRevoked(a *actor) {
 	if !a.op.revokes || a.outcome() != acknowledged || a.op.alone == nil && a.user == "" && a.op.user == "" {
 		return
 	}
-	const name = "no revoked session back"
+	const name = "a revocation is final"
 	keeps := e.keeps(a)
 	for id, rec := range e.records {
 		if rec.User != a.revokes() || id == keeps {
@@ -29,7 +29,7 @@ func (e *end) revokedStaysRevoked(a *actor) {
 		for _, o := range e.actors {
 			before := o != a && o.op.user == rec.User && (e.revokedBy(o) || o.began.Before(a.began)) && !o.op.revokes
 			if before && e.signedInWith(o.out, rec) {
-				e.fail(name, "%d signed in though it was admitted before %d", o.n, a.n)
+				e.fail(name, "%d signed in, although it was admitted before %d", o.n, a.n)
 			}
 		}
 	}
@@ -42,16 +42,16 @@ func (e *end) signedInWith(c *http.Cookie, rec *session.Record) bool {
 	return ok && t.opens(rec) && !e.revokedSince(t)
 }
 
-// endedOneByOne checks that the sessions revoked by ID do not exist.
+// endedOneByOne requires the sessions revoked by ID to be gone.
 func (e *end) endedOneByOne(a *actor) {
 	for _, id := range a.revoked {
 		if e.records[id] != nil {
-			e.fail("no revoked session back", "%d revoked %s", a.n, e.name(id))
+			e.fail("a revocation is final", "%d revoked %s", a.n, e.name(id))
 		}
 	}
 }
 
-// keeps returns the session that RevokeOthers does not end.
+// keeps returns the session spared by RevokeOthers.
 func (e *end) keeps(a *actor) session.ID {
 	if a.op.alone != nil {
 		return session.ID{}
@@ -106,7 +106,7 @@ func (st *step) marker() (m marker) {
 	return m
 }
 
-// deletedByRight checks that only permitted actors delete a record.
+// deletedByRight requires deletions to come from permitted actors only.
 func (e *end) deletedByRight() {
 	for _, st := range e.world.log {
 		if st.what != "delete" || !st.done {
@@ -137,8 +137,8 @@ func (e *end) deletedByRight() {
 	}
 }
 
-// takesBack reports whether an actor deletes its own new record in a sign-in
-// that it does not acknowledge or repeats.
+// takesBack reports whether an actor deletes its own new record in an
+// unacknowledged or repeated sign-in.
 func (e *end) takesBack(st *step) bool {
 	a := st.actor
 	t, _ := tokenOf(a.out)
@@ -149,13 +149,13 @@ func (e *end) takesBack(st *step) bool {
 	return e.inserted(a, st.id) && (a.outcome() != acknowledged || t.id != st.id || again)
 }
 
-// capKeeps checks that acknowledged sign-ins leave as many sessions as the
+// capKeeps requires acknowledged sign-ins to leave as many sessions as the
 // maximum allows.
 func (e *end) capKeeps() {
 	failed := func(a *actor) bool { return a.outcome() != acknowledged }
 	switch {
 	case !e.sc.cap || len(e.records) > 0 || slices.ContainsFunc(e.actors, failed):
 	default:
-		e.fail("no acknowledged write lost", "sign-ins at the maximum have ended each other")
+		e.fail("no acknowledged write lost", "sign-ins at the maximum ended each other")
 	}
 }

@@ -115,7 +115,7 @@ func isMarker(id session.ID) bool { return id[6]>>4 == 8 }
 func (st *step) renewal() bool { return st.done && st.change != nil && st.change.Salt != nil }
 
 // ends reports whether a step ended a session. A sign-in beyond the maximum
-// ends one by expiring it and setting a verifier that matches no secret.
+// ends one by expiring it and setting a verifier without a matching secret.
 func (st *step) ends(id session.ID) bool {
 	displaced := st.done && st.change != nil && st.change.Verifier != nil && st.change.Salt == nil
 	return st.id == id && (st.what == "delete" && st.done || displaced) || st.what == "reap"

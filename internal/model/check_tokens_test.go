@@ -21,7 +21,8 @@ func (e *end) admitted(a *actor) bool {
 	return adm != nil && t.opens(adm.record) && a.began.Before(adm.record.ExpiresAt)
 }
 
-// admission returns the step that loaded the session of the actor's cookie.
+// admission returns the step in which the session of the actor's cookie was
+// loaded.
 func (e *end) admission(a *actor) (t token, st *step) {
 	t, ok := tokenOf(a.in)
 	if !ok || a.shares != nil { // its request was admitted earlier
@@ -41,10 +42,10 @@ func (e *end) superseded(a *actor) bool {
 	return adm != nil && adm.record != nil && !t.opens(adm.record) && a.began.Before(adm.record.RenewedAt.Add(30*time.Second))
 }
 
-// supersededDoesNothing checks that, within 30 s, a superseded token reads
-// nothing, writes nothing, creates nothing and sets no cookie. A sign-in may
-// join the sign-in that superseded it. If that session has ended, it may start
-// another one.
+// supersededDoesNothing requires a superseded token to read nothing, write
+// nothing, create nothing and set no cookie for 30 s. A sign-in may join the
+// one by which it was superseded. If that session has ended, the sign-in may
+// start another one.
 func (e *end) supersededDoesNothing(a *actor) {
 	const name = "a superseded token does nothing"
 	if !e.superseded(a) {
@@ -55,7 +56,7 @@ func (e *end) supersededDoesNothing(a *actor) {
 		e.fail(name, "%d read the session", a.n)
 	}
 	if a.op.writes() && !joins && !a.dead() && !a.op.late && !a.op.gone && !errors.Is(a.err, session.ErrSuperseded) {
-		e.fail(name, "%d was answered %v", a.n, a.err)
+		e.fail(name, "%d got the result %v", a.n, a.err)
 	}
 	if a.op.reloads && !errors.Is(a.err, session.ErrSuperseded) {
 		e.fail(name, "%d reloaded: %v", a.n, a.err)
@@ -91,10 +92,10 @@ func (e *end) endedBefore(id session.ID, before *step) bool {
 	return slices.ContainsFunc(log[:slices.Index(log, before)], func(st *step) bool { return st.ends(id) })
 }
 
-// tokenWorks checks that the cookie of an acknowledged response opens the
-// session. It does not apply if the session was ended by a permitted actor, or
-// renewed with that cookie. So two renewals of one token agree, or one of them
-// fails.
+// tokenWorks requires the cookie of an acknowledged response to open the
+// session. It does not apply if a permitted actor ended the session, or if the
+// cookie itself was used to renew it. So two renewals of one token agree, or
+// one of them fails.
 func (e *end) tokenWorks(a *actor) {
 	t, ok := tokenOf(a.out)
 	if !ok || a.outcome() != acknowledged {
@@ -109,15 +110,15 @@ func (e *end) tokenWorks(a *actor) {
 	}) {
 		return
 	}
-	e.fail("renewals agree", "the cookie that %d got does not work", a.n)
+	e.fail("renewals agree", "the cookie of %d opens no session", a.n)
 }
 
-// oldTokenIsDead checks that the old token is invalid after an acknowledged
+// oldTokenIsDead requires the old token to be invalid after an acknowledged
 // renewal.
 func (e *end) oldTokenIsDead(a *actor) {
 	t, ok := tokenOf(a.in)
 	if ok && a.outcome() == acknowledged && a.op.renews && !a.fell && e.works(t) && e.admitted(a) {
-		e.fail("no two live tokens", "%d renewed a token that still works", a.n)
+		e.fail("no two live tokens", "the token renewed by %d still works", a.n)
 	}
 	made := map[session.ID]bool{}
 	for id := range e.records {
@@ -130,7 +131,7 @@ func (e *end) oldTokenIsDead(a *actor) {
 	}
 }
 
-// reloadKnowsItsToken checks that Reload reads nothing written after a renewal.
+// reloadKnowsItsToken requires Reload to read nothing written after a renewal.
 func (e *end) reloadKnowsItsToken(a *actor) {
 	if !a.op.reloads || a.err != nil || a.dead() {
 		return
@@ -138,12 +139,12 @@ func (e *end) reloadKnowsItsToken(a *actor) {
 	t, _ := e.admission(a)
 	loads := e.steps(a, func(st *step) bool { return st.what == "load" })
 	if len(loads) > 0 && !t.opens(loads[len(loads)-1].record) {
-		e.fail("no reading past a sign-in", "%d reloaded a session that had been renewed", a.n)
+		e.fail("no reading past a sign-in", "%d reloaded a session after its renewal", a.n)
 	}
 }
 
-// onlySignInsJoin checks that the token made by another actor's renewal is
-// given only to sign-ins within 30 s.
+// onlySignInsJoin requires the token made by another actor's renewal to reach
+// only sign-ins within 30 s.
 func (e *end) onlySignInsJoin(a *actor) {
 	const name = "only a sign-in joins"
 	t, ok := tokenOf(a.out)
@@ -164,13 +165,12 @@ func (e *end) onlySignInsJoin(a *actor) {
 		return // it found its own token, which the other actor has renewed in between
 	}
 	if since := found[0].at.Sub(found[0].record.RenewedAt); since >= 30*time.Second {
-		e.fail(name, "%d got a token that another request had made %v before", a.n, since)
+		e.fail(name, "%d got a token made by another request %v before", a.n, since)
 	}
 }
 
-// readsNothingPast checks that an Update without a sign-in never sees a value
-// stored by another request after that request has renewed the token of the
-// Update.
+// readsNothingPast requires an Update without a sign-in to see no value that
+// another request stored after it had renewed the token of the Update.
 func (e *end) readsNothingPast(a *actor) {
 	t, adm := e.admission(a)
 	if adm == nil || a.op.user != "" {
@@ -188,16 +188,16 @@ func (e *end) readsNothingPast(a *actor) {
 			}
 			renewed = renewed || st.renewal()
 			if renewed && st.stores(string(visits)) {
-				e.fail("no reading past a sign-in", "an Update of %d saw the value that %d had stored after its renewal", a.n, v.By)
+				e.fail("no reading past a sign-in", "an Update of %d saw a value stored by %d after its renewal", a.n, v.By)
 			}
 		}
 	}
 }
 
-// owned checks that a client has the token of each session or can get it by
+// owned requires a client to have the token of each session, or to get it by
 // signing in again. It does not apply after a crash. It does not apply either
-// if an outage hid from the library that it had made the token, or prevented it
-// from deleting a revoked session.
+// if an outage hid a new token from the library or prevented the deletion of a
+// revoked session.
 func (e *end) owned(rec *session.Record) {
 	holds := func(c *http.Cookie) bool { t, ok := tokenOf(c); return ok && t.opens(rec) }
 	for _, a := range e.actors {
@@ -245,8 +245,8 @@ func (e *end) ask(c *http.Cookie) *session.Session {
 	return s
 }
 
-// asked sends a request with every existing cookie and checks that the
-// responses agree with the records.
+// asked sends a request with every existing cookie and compares the responses
+// with the records.
 func (e *end) asked() {
 	known := map[token]*http.Cookie{}
 	for _, c := range e.cookies() {
@@ -262,11 +262,11 @@ func (e *end) asked() {
 		works := e.works(t)
 		switch {
 		case s == nil:
-			e.fail("one answer", "a request afterwards failed")
+			e.fail("one response", "a request afterwards failed")
 		case works != (s.ID() == t.id):
-			e.fail("the token that works is the record's", "works: %v, the record's: %v", !works, works)
+			e.fail("only the record's token works", "works: %v, the record's: %v", !works, works)
 		case !works && s.User() != "", works && s.User() != rec.User:
-			e.fail("the token that works is the record's", "user %q", s.User())
+			e.fail("only the record's token works", "user %q", s.User())
 		}
 	}
 }

@@ -62,7 +62,7 @@ func checkAll(t *testing.T, what string, list []*scenario) {
 		}
 	})
 	slices.Sort(lines)
-	t.Logf("%s\n%s: %d scenarios, %v; %d more begun and pruned; %v", strings.Join(lines, "\n"),
+	t.Logf("%s\n%s: %d scenarios, %v; %d more started and pruned; %v", strings.Join(lines, "\n"),
 		what, len(list), sum, sum.pruned, time.Since(began).Round(100*time.Millisecond))
 }
 
@@ -76,7 +76,7 @@ func (sc *scenario) check(t *testing.T) runs {
 	return r
 }
 
-// finding is the shortest schedule that violates an invariant.
+// finding is the shortest schedule with a violated invariant.
 type finding struct {
 	broken
 	trace string

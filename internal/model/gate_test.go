@@ -45,8 +45,7 @@ func (f fault) String() string {
 	}[f]
 }
 
-// errDown is the error of a store in an outage. It means that nothing was
-// applied.
+// errDown is the error of a store in an outage. Nothing was applied.
 var errDown = errors.New("model: the store is down")
 
 // fails reports whether an operation fails because of an earlier fault. This is
@@ -69,7 +68,7 @@ func (a *actor) meet(f fault) {
 	}
 }
 
-// may returns those of the faults that can happen at a step.
+// may returns the faults possible at a step.
 func (st *step) may(faults []fault) []fault {
 	read := st.what == "load" && st.actor.past || st.what == "list"
 	return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool {

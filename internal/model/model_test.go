@@ -34,20 +34,20 @@ func TestPairs(t *testing.T) {
 }
 
 // TestPairs_Repeat covers requests that save again after an unacknowledged
-// Save, or set a key that other requests update.
+// Save, or set a key updated by other requests.
 func TestPairs_Repeat(t *testing.T) {
 	counts, again := []op{setCount, renewCount}, []op{setAgain, clearAgain, renewAgain, change}
 	onCount, others := []op{update, loginCount, renewCount, setCount, clearAll, renew, destroy}, []op{set, update, renewSet, loginAnn, destroy, all}
 	if testing.Short() {
 		onCount, again, others = onCount[:2], again[:2], others[:2]
 	}
-	checkAll(t, "pairs that repeat", slices.Concat(
+	checkAll(t, "pairs with repeated saves", slices.Concat(
 		against(counts, onCount, scenario{faults: lostReplies}),
 		against(again, others, scenario{faults: lostReplies})))
 }
 
 // TestPairs_InHandlers adds the effects of Manager.Wrap: the commit before the
-// first byte, late changes, and clients that have gone.
+// first byte, late changes, and absent clients.
 func TestPairs_InHandlers(t *testing.T) {
 	ops := slices.Concat(base, []op{loginSet, bye, save}, inHandler)
 	if testing.Short() {
@@ -75,7 +75,7 @@ func TestPairs_OnTwoDevices(t *testing.T) {
 	checkAll(t, "pairs on two devices", list)
 }
 
-// TestPairs_InOneProcess covers requests that share a Manager and so also wait
+// TestPairs_InOneProcess covers requests with a common Manager. They also wait
 // for each other there.
 func TestPairs_InOneProcess(t *testing.T) {
 	var list []*scenario
@@ -143,7 +143,7 @@ func TestTimeouts(t *testing.T) {
 
 func TestTriples(t *testing.T) {
 	if testing.Short() {
-		t.Skip("without -short")
+		t.Skip("not with -short")
 	}
 	ops := base
 	if !full {

@@ -112,7 +112,7 @@ var (
 	}}
 	setCount = plain("Set the count", func(a *actor, s *sess) { visits.Set(s, tally{100 * a.n, a.n, s.User()}) }, op{resets: true})
 	// It continues without the user whose sign-in failed.
-	loginElse = op{name: "SignIn ann, else Discard and Set", user: "ann", renews: true, last: string(color), do: func(ctx context.Context, a *actor, s *sess) error {
+	loginElse = op{name: "SignIn ann, on failure Discard and Set", user: "ann", renews: true, last: string(color), do: func(ctx context.Context, a *actor, s *sess) error {
 		s.SignIn("ann")
 		if err := s.Save(ctx); err == nil {
 			return nil
@@ -206,7 +206,7 @@ var (
 // unknown. Before that it calls between to make further changes.
 func again(o op, between func(a *actor, s *sess), more ...session.Key[mark]) op {
 	first := o.do
-	o.name, o.again = o.name+", Save until it is done", true
+	o.name, o.again = o.name+", Save until the outcome is known", true
 	o.do = func(ctx context.Context, a *actor, s *sess) error {
 		if err := first(ctx, a, s); err != nil {
 			return err
@@ -277,7 +277,7 @@ func pass(d time.Duration) op {
 }
 
 // reap returns an op that acts like the database's TTL monitor. It removes
-// records that expired long ago, and never a live one.
+// records long after their expiry, and never a live one.
 func reap(d time.Duration) op {
 	o := pass(d)
 	return op{name: o.name + ", expired records are removed", alone: func(a *actor) error {

@@ -80,7 +80,7 @@ func (w *world) opens(c *http.Cookie) string {
 	return fmt.Sprint(t.opens(rec))
 }
 
-// kind describes an error without details that differ between runs.
+// kind describes an error without details of the single run.
 func kind(err error) string {
 	for _, known := range []error{session.ErrUncertain, session.ErrNotFound, session.ErrConflict, session.ErrSuperseded, session.ErrRevoked, errDown} {
 		if errors.Is(err, known) {

@@ -229,8 +229,8 @@ func (w *world) first() session.ID {
 	return w.ids[0]
 }
 
-// seen returns the IDs of all records that ever existed, including markers of
-// revocations.
+// seen returns the IDs of all records of the run, including deleted ones and
+// markers of revocations.
 func (w *world) seen() map[session.ID]bool {
 	ids := map[session.ID]bool{}
 	for id := range maps.Keys(w.start) {

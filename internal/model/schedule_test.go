@@ -122,8 +122,8 @@ func (w *world) take(a *actor, f fault) {
 
 // await waits until n actors have stopped. Nothing else runs meanwhile, so time
 // advances only during pauses of the library. Requests to one process may also
-// wait for each other. In that case await returns after a time longer than
-// those pauses.
+// wait for each other. Then await returns after a time longer than those
+// pauses.
 func (w *world) await(n int) {
 	if !w.shared {
 		for range n {
@@ -168,7 +168,7 @@ type node struct {
 	asleep     []move // explored elsewhere, from an equivalent schedule
 }
 
-// begin returns the function that chooses the steps of one run.
+// begin returns the function choosing the steps of one run.
 func (e *explorer) begin() func([]move) (move, bool) {
 	depth := 0
 	return func(moves []move) (move, bool) {
@@ -179,7 +179,7 @@ func (e *explorer) begin() func([]move) (move, bool) {
 		n.renew(moves)
 		depth++
 		if !slices.ContainsFunc(moves, n.todo[0].same) {
-			panic(fmt.Sprintf("model: a schedule cannot be repeated, something besides it decides: %v is not in %v", n.todo[0], moves))
+			panic(fmt.Sprintf("model: the schedule is not repeatable: %v is not in %v", n.todo[0], moves))
 		}
 		return n.todo[0], true
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// dropper is a proxy between the app and the database that loses the replies to
-// some writes. It closes the connection when such a reply arrives.
+// dropper is a proxy between the app and the database that loses the replies
+// to some writes. It closes the connection when such a reply arrives.
 type dropper struct {
 	upstream string
 	listener net.Listener

@@ -126,14 +126,14 @@ func (r *rig) until(process int, path, cookie string) (got reply, err error) {
 		}
 		r.failed.Add(1)
 	}
-	return got, fmt.Errorf("%s is never answered", path)
+	return got, fmt.Errorf("%s never succeeds", path)
 }
 
 // begin creates an anonymous session.
 func (r *rig) begin(i int) (cookie string, id session.ID, err error) {
 	got, err := r.until(i, "/set?key=start", "")
 	if err == nil && (!got.ok() || got.cookie == "") {
-		err = fmt.Errorf("no session was made: %+v", got)
+		err = fmt.Errorf("no session was created: %+v", got)
 	}
 	return got.cookie, got.id, err
 }
@@ -218,11 +218,11 @@ func (r *rig) gone(i int, id session.ID, cookies []string) error {
 			return err
 		}
 		if !got.ok() || got.id == id {
-			return fmt.Errorf("a cookie opens the destroyed session %v (%d)", id, got.status)
+			return fmt.Errorf("a cookie opens the ended session %v (%d)", id, got.status)
 		}
 	}
 	if _, err := r.store.Load(context.Background(), id); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("the destroyed session %v is in the database: %v", id, err)
+		return fmt.Errorf("the ended session %v is in the database: %v", id, err)
 	}
 	return nil
 }
@@ -240,7 +240,7 @@ func TestSet_TwoProcesses(t *testing.T) {
 			if got.ok() {
 				acknowledged.Add(1)
 			} else if err == nil && !r.lossy {
-				return fmt.Errorf("answered %d", got.status)
+				return fmt.Errorf("status %d", got.status)
 			}
 			return err
 		})
@@ -309,7 +309,7 @@ func TestSignIn_TwoProcesses(t *testing.T) {
 				if !got.ok() {
 					told.Add(1)
 					if !r.lossy {
-						return fmt.Errorf("answered %d", got.status)
+						return fmt.Errorf("status %d", got.status)
 					}
 					continue
 				}
