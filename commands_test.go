@@ -35,8 +35,8 @@ func counted(t testing.TB) (*mongo.Collection, *commands) {
 	return testserver.Collection(t, options.Client().SetMonitor(monitor)), c
 }
 
-// alone disables the sweep, whose commands would be counted too.
-var alone = mongostore.WithExpiry(mongostore.ExpiryNone)
+// noSweep disables the sweep, whose commands would be counted too.
+var noSweep = mongostore.WithExpiry(mongostore.ExpiryNone)
 
 func (c *commands) take() string {
 	c.mu.Lock()
@@ -49,7 +49,7 @@ func (c *commands) take() string {
 func TestCommands_PerRequest(t *testing.T) {
 	coll, count := counted(t)
 	now := newClock()
-	m := newManager(t, openMongo(t, coll, alone))
+	m := newManager(t, openMongo(t, coll, noSweep))
 	m.SetClock(now.Now)
 	a, v := newApp(t, m), newVisitor(t)
 	expect := func(what, commands string, do func(s *session.Session)) {

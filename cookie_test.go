@@ -213,7 +213,7 @@ func TestCacheHeaders_ErrorPage(t *testing.T) {
 
 func TestCookie_Hostile(t *testing.T) {
 	coll, count := counted(t)
-	a, v := newApp(t, newManager(t, openMongo(t, coll, alone))), newVisitor(t)
+	a, v := newApp(t, newManager(t, openMongo(t, coll, noSweep))), newVisitor(t)
 	good := v.login(a, "ann").setCookie(host).Value
 	raw := must(base64.URLEncoding.DecodeString(good))
 	sign := func(secretKey []byte, name string, value []byte) string {
@@ -255,7 +255,7 @@ func TestCookie_Hostile(t *testing.T) {
 func TestCookie_SeveralOfOneName(t *testing.T) {
 	coll, count := counted(t)
 	now := newClock()
-	m := newManager(t, openMongo(t, coll, alone))
+	m := newManager(t, openMongo(t, coll, noSweep))
 	m.SetClock(now.Now)
 	a := newApp(t, m)
 	pair := func(do func(s *session.Session)) string {

@@ -90,7 +90,7 @@ func TestFault02_SignInAfterSignOut(t *testing.T) {
 
 func TestFault03_WriteOnEveryRequest(t *testing.T) {
 	coll, count := counted(t)
-	a, v := newApp(t, newManager(t, openMongo(t, coll, alone))), newVisitor(t)
+	a, v := newApp(t, newManager(t, openMongo(t, coll, noSweep))), newVisitor(t)
 	v.login(a, "ann")
 	count.take()
 	for range 10 {
@@ -356,7 +356,7 @@ func TestFault18_WeakDefaults(t *testing.T) {
 // not respond must not block a request forever.
 func TestFault19_Deadlines(t *testing.T) {
 	coll, count := counted(t)
-	m := newManager(t, openMongo(t, coll, alone), session.WithStoreTimeout(200*time.Millisecond))
+	m := newManager(t, openMongo(t, coll, noSweep), session.WithStoreTimeout(200*time.Millisecond))
 	ctx, cancel := context.WithCancel(background)
 	cancel()
 	s := must(m.Load(ctx, nil))
@@ -502,7 +502,7 @@ func TestFault22_DataLargerThanCookie(t *testing.T) {
 
 func TestFault23_RevokeByIterating(t *testing.T) {
 	coll, count := counted(t)
-	m := newManager(t, openMongo(t, coll, alone))
+	m := newManager(t, openMongo(t, coll, noSweep))
 	a := newApp(t, m)
 	v := newVisitor(t)
 	v.login(a, "ann")

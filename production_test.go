@@ -207,7 +207,7 @@ func TestProduction_TrustedProxy(t *testing.T) {
 
 func TestProduction_UnchangedSession(t *testing.T) {
 	coll, count := counted(t)
-	a, v := newApp(t, newManager(t, openMongo(t, coll, alone))), newVisitor(t)
+	a, v := newApp(t, newManager(t, openMongo(t, coll, noSweep))), newVisitor(t)
 	v.login(a, "ann")
 	count.take()
 	for range 5 {
@@ -218,7 +218,7 @@ func TestProduction_UnchangedSession(t *testing.T) {
 
 func TestProduction_VisitorWithoutSession(t *testing.T) {
 	coll, count := counted(t)
-	store := openMongo(t, coll, alone)
+	store := openMongo(t, coll, noSweep)
 	a := newApp(t, newManager(t, store))
 	count.take()
 	for range 20 {

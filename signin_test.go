@@ -102,9 +102,9 @@ func TestRenew_OnlySignInJoins(t *testing.T) {
 				now := newClock()
 				m := newManager(t, memstore.New())
 				m.SetClock(now.Now)
-				a, owner, thief := newApp(t, m), newVisitor(t), bare(t)
+				a, owner, attacker := newApp(t, m), newVisitor(t), bare(t)
 				owner.login(a, "ann")
-				res := thief.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
+				res := attacker.do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
 					owner.login(a, "ann")
 					now.advance(after)
 					late(s)

@@ -1,11 +1,11 @@
-// Command gate reads what go test -json printed on each engine and says what
-// ran where:
+// Command gate reads the output of go test -json for each engine and prints a
+// summary:
 //
 //	go run ./internal/gate [-promises FILE] ENGINE=FILE…
 //
-// It fails where a test failed, where one that skips on one engine has passed
-// on no other, and where FILE names a test (`TestName` in backquotes) that has
-// not passed anywhere.
+// It fails if a test failed, or if a test was skipped on one engine and passed
+// on no other. It also fails if FILE names a test (`TestName` in backquotes)
+// that has passed on no engine.
 package main
 
 import (
@@ -20,18 +20,18 @@ import (
 	"strings"
 )
 
-// event is a line of go test -json; see go doc test2json.
+// event is a line of output of go test -json; see go doc test2json.
 type event struct{ Action, Package, Test string }
 
-// run is the last word on each test, "pass", "fail" or "skip", by its package
-// and name.
+// run contains the final action of each test, "pass", "fail" or "skip", by
+// package and name.
 type run struct {
 	engine string
 	tests  map[string]string
 }
 
 func main() {
-	promises := flag.String("promises", "", "a document whose tests must have passed")
+	promises := flag.String("promises", "", "a document; the tests it names must have passed")
 	flag.Parse()
 	runs := make([]run, 0, flag.NArg())
 	for _, arg := range flag.Args() {
@@ -48,7 +48,7 @@ func main() {
 		faults = append(faults, broken(*promises, runs)...)
 	}
 	for _, f := range faults {
-		fmt.Println("FAULT", f)
+		fmt.Println("FAIL", f)
 	}
 	passed := 0
 	for _, r := range runs {
@@ -72,7 +72,7 @@ func read(file string) (map[string]string, error) {
 	for lines.Scan() {
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
-			continue // what the compiler says
+			continue // output of the compiler
 		}
 		switch e.Action {
 		case "pass", "fail", "skip":
@@ -93,7 +93,7 @@ func (r run) count(action string) (n int) {
 	return n
 }
 
-// judge prints what each engine ran and returns what is wrong with it.
+// judge prints a summary of each engine and returns the problems.
 func judge(runs []run) (faults []string) {
 	for _, r := range runs {
 		fmt.Printf("%s: %d passed, %d skipped\n", r.engine, r.count("pass"), r.count("skip"))
@@ -118,7 +118,7 @@ func passedSomewhere(test string, runs []run) bool {
 
 var testName = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)(?:/[^`]*)?`")
 
-// broken returns the tests of a document that have not passed.
+// broken returns the tests named in a document that have not passed.
 func broken(document string, runs []run) (faults []string) {
 	text, err := os.ReadFile(document)
 	if err != nil {

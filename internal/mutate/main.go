@@ -1,11 +1,11 @@
-// Command mutate breaks the library on purpose, one break at a time in a copy
-// of the tree, and runs the tests that must notice:
+// Command mutate breaks the library on purpose, one mutation at a time in a
+// copy of the tree, and runs the tests that must fail:
 //
 //	go run ./internal/mutate [NAME…]
 //
-// It prints the test that caught each and "caught N of N". A break that does
-// not apply to the code any more, or does not compile, is a fault of its own:
-// nothing is learnt from it.
+// It prints the test that caught each mutation, and "caught N of N". It reports
+// an error for a mutation that does not apply to the code or does not compile,
+// because such a mutation proves nothing.
 package main
 
 import (
@@ -51,12 +51,12 @@ func run(names []string) error {
 	}
 	fmt.Printf("caught %d of %d\n", caught, tried)
 	if caught < tried || tried == 0 {
-		return fmt.Errorf("%d breaks were not noticed", tried-caught)
+		return fmt.Errorf("%d mutations were not caught", tried-caught)
 	}
 	return nil
 }
 
-// copyTree copies what git knows of, or would.
+// copyTree copies the files that git tracks or would track.
 func copyTree(dir string) error {
 	list, err := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
@@ -65,7 +65,7 @@ func copyTree(dir string) error {
 	for _, file := range strings.Fields(string(list)) {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			continue // deleted, and not yet committed
+			continue // deleted, but not yet committed
 		}
 		to := filepath.Join(dir, file)
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
@@ -82,13 +82,13 @@ var failed = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
 
 func (m mutation) apply(whole []byte) (broken []byte, err error) {
 	if n := bytes.Count(whole, []byte(m.old)); n != 1 {
-		return nil, fmt.Errorf("%s has %d places like it, want 1", m.file, n)
+		return nil, fmt.Errorf("%s contains the old code %d times, want 1", m.file, n)
 	}
 	return bytes.Replace(whole, []byte(m.old), []byte(m.new), 1), nil
 }
 
-// try applies the break, runs its tests and takes it back. It returns the test
-// that failed.
+// try applies the mutation, runs its tests and reverts it. It returns the name
+// of a failed test.
 func (m mutation) try(dir string) (by string, err error) {
 	file := filepath.Join(dir, m.file)
 	whole, err := os.ReadFile(file)
@@ -108,12 +108,12 @@ func (m mutation) try(dir string) (by string, err error) {
 	case err == nil:
 		return "", fmt.Errorf("%s passed", m.tests)
 	case bytes.Contains(out, []byte("[build failed]")) || bytes.Contains(out, []byte("[setup failed]")):
-		return "", fmt.Errorf("it does not compile: %s", out)
+		return "", fmt.Errorf("does not compile: %s", out)
 	}
 	if found := failed.FindSubmatch(out); found != nil {
 		return string(found[1]), nil
 	}
-	return "", fmt.Errorf("no test failed, but: %s", out)
+	return "", fmt.Errorf("failed without a failed test: %s", out)
 }
 
 func command(dir string, args ...string) ([]byte, error) {

@@ -1,7 +1,7 @@
 package main
 
-// mutation is one break: old becomes new in a file, and one of the tests (a
-// regular expression) of a package must fail.
+// mutation replaces old by new in a file. One of the tests of package pkg must
+// then fail. The field tests is a list of names separated by "|".
 type mutation struct {
 	name, file, old, new string
 	pkg, tests           string
@@ -29,12 +29,12 @@ var mutations = []mutation{
 		"mongostore", "TestStore",
 	},
 	{
-		"limits that forget the clock", "expiry.go",
+		"timeouts that hold only together", "expiry.go",
 		"if !now.Before(i.ExpiresAt) || !now.Before(i.Deadline) {", "if !now.Before(i.Deadline) && !now.Before(i.ExpiresAt) {",
 		".", "TestIdleTimeout_ToTheMillisecond|TestLifetime_NotExtendedByTouch",
 	},
 	{
-		"configured limits that do not count", "expiry.go",
+		"configured timeouts that are ignored", "expiry.go",
 		"return i.IdleTimeout > 0 ||", "return true ||",
 		".", "TestTimeouts_LoweredByDeploy",
 	},
@@ -54,7 +54,7 @@ var mutations = []mutation{
 		".", "TestResponse_EveryKind",
 	},
 	{
-		"103 taken for the response", "response.go",
+		"status 103 treated as the response", "response.go",
 		"status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols", "status == 100",
 		".", "TestWriteHeader_EarlyHints|TestResponse_EveryKind",
 	},
@@ -64,7 +64,7 @@ var mutations = []mutation{
 		".", "TestResponse_EveryKind",
 	},
 	{
-		"a failed load taken for no session", "admit.go",
+		"a failed load treated as a missing session", "admit.go",
 		"		case err != nil:\n			return m.wrapStoreError(bctx, err)\n", "		case err != nil:\n			continue\n",
 		".", "TestErrorPage_StoreFails",
 	},
@@ -74,7 +74,7 @@ var mutations = []mutation{
 		".", "TestToken_Superseded",
 	},
 	{
-		"a superseded token that is forgotten", "admit.go",
+		"a superseded token treated as stale", "admit.go",
 		"case s.admitted.Before(rec.RenewedAt.Add(grace)):", "case s.admitted.Before(rec.RenewedAt):",
 		".", "TestToken_Superseded",
 	},
@@ -89,32 +89,32 @@ var mutations = []mutation{
 		".", "TestUpdate_Errors",
 	},
 	{
-		"a twin that joins whoever signed in", "renew.go",
+		"a concurrent request that joins the sign-in of any user", "renew.go",
 		"|| found.User != user ||", "||",
 		".", "TestRenew_BesideSignIn|TestToken_Superseded",
 	},
 	{
-		"another user who keeps the data", "session.go",
+		"another user's sign-in that keeps the data", "session.go",
 		"if is := s.owner(); is != \"\" && is != user {", "if is := s.owner(); is == \"nobody\" {",
 		".", "TestSession_PendingChanges",
 	},
 	{
-		"a sign-in that does not look for revocations", "signin.go",
+		"a sign-in that does not read the revocations", "signin.go",
 		"\terr := s.m.checkRevoked(ctx, rec, since)\n", "\tvar err error\n",
 		".", "TestRevokeAll_ConcurrentSignIn",
 	},
 	{
-		"a revocation that ends the request's own sign-in", "revoke.go",
+		"a revocation that refuses a sign-in of its own request", "revoke.go",
 		"\tif s.revoked.After(s.admitted) {\n", "\tif false {\n",
 		".", "TestRevokeAll_SameRequestMaySignIn",
 	},
 	{
-		"a revocation moved back in time", "revoke.go",
+		"a revocation with an earlier time than the last", "revoke.go",
 		"max(r.NotBefore+1, now.UnixNano())", "now.UnixNano()",
 		".", "TestRevokeAll_ConcurrentCalls",
 	},
 	{
-		"a Revoke by ID that leaves no mark", "revoke.go",
+		"a Revoke that writes no marker", "revoke.go",
 		"if m.now().Sub(rec.SignedInAt) < markerLife {", "if false {",
 		".", "TestRevoke_RepeatedInsert",
 	},
@@ -139,12 +139,12 @@ var mutations = []mutation{
 		".", "TestClientGone",
 	},
 	{
-		"a context that has ended taken for a client that is gone", "deliver.go",
+		"an ended context treated as a client that is gone", "deliver.go",
 		"	if err == nil {\n		return false\n	}\n	inner", "	if err != nil {\n		return true\n	}\n	inner",
 		".", "TestContextEnds_ClientConnected",
 	},
 	{
-		"a client that gets the response of a TimeoutHandler", "deliver.go",
+		"a client treated as connected after a TimeoutHandler has responded", "deliver.go",
 		"\"*http.timeoutWriter\"", "\"\"",
 		".", "TestTimeoutHandler_CutsShort",
 	},
@@ -169,12 +169,12 @@ var mutations = []mutation{
 		".", "TestErrorPage_HandlerAborts",
 	},
 	{
-		"an error that is answered with 200", "errorpage.go",
+		"an error response with status 200", "errorpage.go",
 		"status: HTTPStatus(err)}", "status: http.StatusOK}",
 		".", "TestWithErrorHandler_SetsNoStatus",
 	},
 	{
-		"late changes that wait for the end", "response.go",
+		"late changes that are saved only at the end", "response.go",
 		"		if w.s.late.Load() {", "		if false {",
 		".", "TestLateChange_StoredBeforeFurtherBytes",
 	},
@@ -184,27 +184,27 @@ var mutations = []mutation{
 		".", "TestLateChange_FailedCommitCutsTheResponse",
 	},
 	{
-		"an empty ReadFrom taken for the response", "response.go",
+		"an empty ReadFrom treated as the response", "response.go",
 		"		if len(first) > 0 {", "		if true {",
 		".", "TestResponse_CallsThatDoNotBegin",
 	},
 	{
-		"a refused Flush taken for the response", "response.go",
+		"a refused Flush treated as the response", "response.go",
 		"	if first && errors.Is(err, http.ErrNotSupported) {", "	if first && errors.Is(err, http.ErrNotSupported) && false {",
 		".", "TestResponse_CallsThatDoNotBegin",
 	},
 	{
-		"a refused Hijack taken for the response", "response.go",
+		"a refused Hijack treated as the response", "response.go",
 		"	case first:\n		w.s.reopen(false)\n", "",
 		".", "TestResponse_CallsThatDoNotBegin",
 	},
 	{
-		"a Hijack that leaves the cookie behind", "response.go",
+		"a Hijack that loses the cookie", "response.go",
 		"	if w.s.owesCookie() {\n		return nil, nil, ErrUndeliverable\n	}\n", "",
 		".", "TestHijack",
 	},
 	{
-		"a cookie that other sites' requests replace", "save.go",
+		"a session cookie replaced by a cross-site request", "save.go",
 		"	case s.creates() && p.user == \"\" && s.withheldErr != nil:\n		return s.withheldErr\n", "",
 		".", "TestCrossSite_Requests",
 	},
@@ -214,12 +214,12 @@ var mutations = []mutation{
 		".", "TestCookiePath_RequestOutside|TestCookiePath_StripPrefix",
 	},
 	{
-		"a path judged after StripPrefix", "withheld.go",
+		"a cookie path compared after StripPrefix", "withheld.go",
 		"	path, _, _ := strings.Cut(r.RequestURI, \"?\")\n", "	path := r.URL.EscapedPath()\n",
 		".", "TestCookiePath_StripPrefix",
 	},
 	{
-		"dots in keys", "mongostore/bson.go",
+		"keys with unescaped dots", "mongostore/bson.go",
 		"return r == '%' || r == '.' || r == '$' ||", "return r == '%' || r == '$' ||",
 		"mongostore", "TestStore|TestDocument",
 	},
@@ -229,32 +229,32 @@ var mutations = []mutation{
 		".", "TestFault16_TokensInDatabase",
 	},
 	{
-		"a write that only one server has", "mongostore/mongostore.go",
+		"a write acknowledged by one server only", "mongostore/mongostore.go",
 		"SetWriteConcern(&writeconcern.WriteConcern{W: \"majority\", Journal: &journal})", "SetWriteConcern(&writeconcern.WriteConcern{W: 1, Journal: &journal})",
 		"mongostore", "TestOpen_ConcernsOfTheURI",
 	},
 	{
-		"any peer's word for the client's address", "proxy.go",
+		"a client address from an untrusted peer", "proxy.go",
 		"if n++; !m.trusts(addr) || n > maxHops {", "if n++; n > maxHops {",
 		".", "TestProduction_TrustedProxy",
 	},
 	{
-		"a client's address from a header that the proxy passes through", "proxy.go",
+		"a client address from another header", "proxy.go",
 		"for hop := range backward(r.Header[m.forwarded]) {", "for hop := range backward(append(r.Header[m.forwarded], r.Header[\"X-Real-Ip\"]...)) {",
 		".", "TestClientIP_OneHeaderCounts",
 	},
 	{
-		"a client's address with a zone", "proxy.go",
+		"a client address with a zone", "proxy.go",
 		"return addr.Unmap().WithZone(\"\")", "return addr.Unmap()",
 		".", "TestClientIP_Hops",
 	},
 	{
-		"a cookie that a CDN may store", "header.go",
+		"a cookie that a CDN may cache", "header.go",
 		"			if strings.HasSuffix(lower, \"-cache-control\") {", "			if false {",
 		".", "TestCacheHeaders_ForCertainCaches",
 	},
 	{
-		"a session of NewContext that nobody commits", "middleware.go",
+		"a session of NewContext that is not committed", "middleware.go",
 		"	s.request, s.wrapped = r, true\n", "	if true {\n		return false, nil\n	}\n",
 		".", "TestWrap_AdoptsSessionOfNewContext",
 	},
@@ -264,17 +264,17 @@ var mutations = []mutation{
 		".", "TestWrap_InsideWrap",
 	},
 	{
-		"cookies that are not Secure", "options.go",
+		"a cookie without Secure", "options.go",
 		"sameSite: http.SameSiteLaxMode, secure: true}", "sameSite: http.SameSiteLaxMode}",
 		".", "TestProduction_Defaults",
 	},
 	{
-		"visitors who get a record for nothing", "pending.go",
+		"a record without values", "pending.go",
 		"	for _, v := range s.pend.values {\n		if v.Version != 0 {\n			return true\n		}\n	}\n", "	if len(s.pend.values) > 0 {\n		return true\n	}\n",
 		".", "TestProduction_VisitorWithoutSession",
 	},
 	{
-		"data that outgrows its maximum", "save.go",
+		"data larger than the maximum", "save.go",
 		"	if size > m.maxSize && size > old {", "	if size > m.maxSize && size > old && false {",
 		".", "TestInvalidCall_ReplacesThePage",
 	},
@@ -299,7 +299,7 @@ var mutations = []mutation{
 		".", "TestCodec_DecodesInPlace",
 	},
 	{
-		"a value that is stored without a look at its text", "roundtrip.go",
+		"a value stored without checking its text", "roundtrip.go",
 		"!bytes.Contains(data, escapedRune) {", "!bytes.Contains(nil, escapedRune) {",
 		".", "TestSet_ValuesThatDoNotComeBack",
 	},
@@ -319,7 +319,7 @@ var mutations = []mutation{
 		".", "TestSet_ValuesThatComeBack|TestCodec_Gob",
 	},
 	{
-		"a refusal of what a tag leaves out", "roundtrip.go",
+		"a refusal of a field that a tag omits", "roundtrip.go",
 		" || strings.Contains(string(field.Tag), `:\"-\"`) {", " || strings.Contains(string(field.Tag), `:\"--\"`) {",
 		".", "TestSet_ValuesThatComeBack",
 	},
@@ -344,7 +344,7 @@ var mutations = []mutation{
 		".", "TestID_Text|TestSet_ValuesThatComeBack",
 	},
 	{
-		"data above a maximum that cannot shrink", "save.go",
+		"data above the maximum that cannot shrink", "save.go",
 		"	if size > m.maxSize && size > old {", "	if size > m.maxSize {",
 		".", "TestWithMaxSize_ConcurrentRequests|TestWithMaxSize_Lowered",
 	},
@@ -364,12 +364,12 @@ var mutations = []mutation{
 		"mongostore", "TestWrite_LostReplyIsNotRepeated",
 	},
 	{
-		"any answer of the server taken for a refusal", "mongostore/errors.go",
+		"any response of the server treated as a refusal", "mongostore/errors.go",
 		"	return len(codes) > 0 && !slices", "	return len(codes) > 0 || !slices",
 		"mongostore", "TestWriteOutcome",
 	},
 	{
-		"a refused second attempt taken for a refusal", "mongostore/errors.go",
+		"a refused second attempt treated as a refusal", "mongostore/errors.go",
 		"labeled.HasErrorLabel(\"NetworkError\")) {\n		return false\n", "labeled.HasErrorLabel(\"NetworkError\")) && false {\n		return false\n",
 		"mongostore", "TestWriteOutcome",
 	},
@@ -379,12 +379,12 @@ var mutations = []mutation{
 		"mongostore", "TestWrite_TooLargeForTheDriver",
 	},
 	{
-		"a too large document that only its code tells", "mongostore/errors.go",
+		"a document too large, reported only by its error code", "mongostore/errors.go",
 		"server.HasErrorCodeWithMessage(code, \"too large\") ||", "false ||",
 		"mongostore", "TestWriteOutcome",
 	},
 	{
-		"a deletion that trusts the server's count", "mongostore/mongostore.go",
+		"a deletion that relies on the server's count", "mongostore/mongostore.go",
 		"if err == nil && res.DeletedCount == 0 {", "if err == nil && res.DeletedCount < 0 {",
 		"mongostore", "TestDelete_UntilTheRecordIsGone",
 	},
@@ -419,7 +419,7 @@ var mutations = []mutation{
 		"mongostore", "TestConfirm_ReadsAgainAfterAFailover",
 	},
 	{
-		"a list of users that the collection's collation finds", "mongostore/mongostore.go",
+		"a list that includes users equal by the collection's collation", "mongostore/mongostore.go",
 		"rec.User == user {", "rec.User != \"\" {",
 		"mongostore", "TestList_OtherUsersAreLeftOut",
 	},
@@ -439,7 +439,7 @@ var mutations = []mutation{
 		"mongostore", "TestOpen_IndexErrorsNameTheIndex",
 	},
 	{
-		"a plain index that cannot become a TTL index", "mongostore/indexes.go",
+		"a plain index that is not replaced by a TTL index", "mongostore/indexes.go",
 		"server.HasErrorCode(codeInvalidOptions) {", "server.HasErrorCode(codeInvalidOptions) && false {",
 		"mongostore", "TestOpen_PlainIndexThatCannotBecomeTTL",
 	},
@@ -449,27 +449,27 @@ var mutations = []mutation{
 		"internal/model", "TestTimeouts",
 	},
 	{
-		"a sign-in that joins a renewal of long ago", "renew.go",
+		"a sign-in that joins an old renewal", "renew.go",
 		" || !s.m.now().Before(found.RenewedAt.Add(grace)) {", " || !s.m.now().Before(found.RenewedAt.Add(24*grace)) {",
 		"internal/model", "TestTimeouts",
 	},
 	{
-		"a sign-in whose second step fails", "signin.go",
+		"an incomplete sign-in that returns only its error", "signin.go",
 		"		return s.leaveUnsettled(rec, t, since, err)\n	}\n	s.mu.Lock()\n", "		return err\n	}\n	s.mu.Lock()\n",
 		"internal/model", "TestPairs_InAnOutage",
 	},
 	{
-		"a token of a sign-in without its second step that is not marked", "signin.go",
+		"an incomplete sign-in whose token is not unsettled", "signin.go",
 		"	t.unsettled = since.UnixNano()\n	c, err :=", "	c, err :=",
 		"internal/model", "TestPairs_InAnOutage",
 	},
 	{
-		"a revoked sign-in that the request goes on with", "signin.go",
+		"a revoked sign-in that stays in the request", "signin.go",
 		"		if s.rec.id() == rec.ID {\n			s.forget()\n		}\n", "",
 		"internal/model", "TestPairs_InAnOutage",
 	},
 	{
-		"a sign-in over a session that has ended", "save.go",
+		"a sign-in refused after its session has ended", "save.go",
 		"	if p.user == \"\" || !errors.Is(err, ErrNotFound) {\n", "	if true {\n",
 		"internal/model", "TestPairs_InAnOutage",
 	},
@@ -479,7 +479,7 @@ var mutations = []mutation{
 		"internal/model", "TestPairs_Repeat",
 	},
 	{
-		"a queue of Updates that looks past a sign-in", "update.go",
+		"a queue of Updates that ignores a sign-in", "update.go",
 		"bytes.Equal(turn.verifier, rec.Verifier) {", "(turn.verifier != nil || bytes.Equal(turn.verifier, rec.Verifier)) {",
 		"internal/model", "TestPairs_InOneProcess",
 	},
@@ -494,7 +494,7 @@ var mutations = []mutation{
 		"internal/model", "TestPairs_Repeat",
 	},
 	{
-		"a Save that forgets the attempt of an earlier one", "save.go",
+		"a Save that ignores the attempt of an earlier one", "save.go",
 		"	if a == nil || s.rec == nil {\n		return nil\n	}\n	if a.next", "	if a == nil || s.rec == nil || true {\n		return nil\n	}\n	if a.next",
 		"internal/model", "TestPairs_Repeat",
 	},

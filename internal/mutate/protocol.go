@@ -1,6 +1,6 @@
 package main
 
-// protocol breaks the steps between requests and the record.
+// protocol contains mutations of the steps between a request and its record.
 var protocol = []mutation{
 	{
 		"a renewal that joins without a sign-in", "renew.go",
@@ -8,7 +8,7 @@ var protocol = []mutation{
 		".", "TestRenew_OnlySignInJoins",
 	},
 	{
-		"a sign-in that joins however late", "renew.go",
+		"a sign-in that joins without a time limit", "renew.go",
 		" || !s.m.now().Before(found.RenewedAt.Add(grace)) {", " {",
 		".", "TestSignIn_JoinsWithinGracePeriod",
 	},
@@ -18,12 +18,12 @@ var protocol = []mutation{
 		".", "TestSignIn_FailedStep",
 	},
 	{
-		"an unsettled token that is not judged", "admit.go",
+		"an unsettled token that is accepted without a check", "admit.go",
 		"if err == nil && t.unsettled != 0 && rec.matches(t.secret) {", "if false {",
 		".", "TestSignIn_CompletedLater",
 	},
 	{
-		"an unsettled token that is judged for ever", "signin.go",
+		"an unsettled token that is checked forever", "signin.go",
 		"	if m.now().Sub(since) >= markerLife {\n		return nil\n	}\n", "",
 		".", "TestSignIn_CompletedLater",
 	},
@@ -38,7 +38,7 @@ var protocol = []mutation{
 		".", "TestSignIn_DiscardedAfterFailure",
 	},
 	{
-		"a sign-in refused by a record that is gone", "save.go",
+		"a sign-in refused because its record was deleted", "save.go",
 		"if p.user == \"\" || !errors.Is(err, ErrNotFound) {", "if true {",
 		".", "TestRevokeAll_OwnSessionThenSignIn",
 	},
@@ -48,7 +48,7 @@ var protocol = []mutation{
 		".", "TestUpdate_AfterConcurrentSignIn|TestReload",
 	},
 	{
-		"an Update that takes its own renewal for another's", "admit.go",
+		"an Update superseded by a renewal of its own request", "admit.go",
 		"	return bytes.Equal(rec.Verifier, before) || bytes.Equal(rec.Verifier, s.rec.Verifier)\n", "	return bytes.Equal(rec.Verifier, before)\n",
 		".", "TestUpdate_AfterOwnRenewal",
 	},
@@ -58,7 +58,7 @@ var protocol = []mutation{
 		".", "TestUpdate_QueuedBehindSignIn",
 	},
 	{
-		"an Update that pending into a state that is gone", "update.go",
+		"an Update that changes a pending value after it was saved", "update.go",
 		"if is, _ := s.value(name); !s.updatesPending(name) || is.Version != old.Version {", "if false {",
 		".", "TestUpdate_SaveByAnotherGoroutine",
 	},
@@ -73,7 +73,7 @@ var protocol = []mutation{
 		".", "TestUpdate_ConflictAlthoughApplied",
 	},
 	{
-		"a save repeated without looking", "outcome.go",
+		"a save repeated without reading the record", "outcome.go",
 		"	return m.completeChange(ctx, rec, ch)\n", "	return m.store.Update(ctx, rec.ID, ch)\n",
 		".", "TestSave_LostReply",
 	},
@@ -83,17 +83,17 @@ var protocol = []mutation{
 		".", "TestSave_RepetitionIsGuarded",
 	},
 	{
-		"an absent key that proves a save not applied", "outcome.go",
+		"an absent key treated as proof that a save was not applied", "outcome.go",
 		"if was != 0 && is == was {", "if is == was {",
 		".", "TestSave_LostReply",
 	},
 	{
-		"a save that forgets an unknown outcome", "save.go",
+		"a save that drops an unknown outcome", "save.go",
 		"		s.keepAttempt(ch, token{})\n", "",
 		".", "TestSave_AgainAfterUnknownOutcome",
 	},
 	{
-		"a renewal that forgets an unknown outcome", "renew.go",
+		"a renewal that drops an unknown outcome", "renew.go",
 		"		s.keepAttempt(ch, next)\n", "",
 		".", "TestSave_AgainAfterUnknownOutcome",
 	},
@@ -108,38 +108,38 @@ var protocol = []mutation{
 		".", "TestConfirm",
 	},
 	{
-		"a store's call under the lock that readers take", "save.go",
+		"a store call that holds the lock of readers", "save.go",
 		"	err := s.m.sendChange(ctx, rec, ch)\n	s.mu.Lock()\n", "	s.mu.Lock()\n	err := s.m.sendChange(ctx, rec, ch)\n",
 		".", "TestCallbacks_ReadTheSession",
 	},
 	{
-		"a marker that grows", "revoke.go",
+		"a marker that is never trimmed", "revoke.go",
 		"	r.trim(now)\n", "",
 		".", "TestRevoke_MarkerSize",
 	},
 	{
-		"a marker that forgets whom it leaves out", "revoke.go",
+		"a marker that ignores the IDs it drops", "revoke.go",
 		"		r.NotBefore = max(r.NotBefore, at)\n", "",
 		".", "TestRevoke_MarkerSize",
 	},
 	{
-		"a revocation from a wrong clock that stays", "revoke.go",
+		"a revocation by a wrong clock that is never corrected", "revoke.go",
 		"	if r.correct(m.now()) {", "	if false {",
 		".", "TestRevokeAll_ClockAhead",
 	},
 	{
-		"an expired session that leaves no trace", "admit.go",
+		"an expired session that is not reported", "admit.go",
 		"				s.lapsed = true\n", "",
 		".", "TestExpired",
 	},
 	{
-		"a lifetime that no cookie has", "config.go",
+		"a lifetime longer than any cookie's", "config.go",
 		"c.checkRange(\"WithLifetime\", c.lifetime, time.Second, maxCookieAge)", "c.checkRange(\"WithLifetime\", c.lifetime, time.Second, 10*maxCookieAge)",
 		".", "TestLifetime_LongerThanCookies",
 	},
 }
 
-// encryption breaks what protects values from whoever has the database.
+// encryption contains mutations of the encryption of values.
 var encryption = []mutation{
 	{
 		"a value that may be moved to another key", "encrypt.go",
@@ -167,7 +167,7 @@ var encryption = []mutation{
 		".", "TestWithEncryption_RotationOfTheSecret",
 	},
 	{
-		"a value encrypted anew over a concurrent write", "encrypt.go",
+		"a value encrypted again over a concurrent write", "encrypt.go",
 		"		ch.If.Versions[name] = v.Version\n", "",
 		".", "TestWithEncryption_SignInBesideAWrite",
 	},

@@ -22,7 +22,7 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// proveAuth makes a user, then demands passwords.
+// proveAuth creates a user and then requires passwords.
 func proveAuth(ctx context.Context, r *run) error {
 	dir, err := r.folder("auth")
 	if err != nil {
@@ -49,7 +49,7 @@ func proveAuth(ctx context.Context, r *run) error {
 	text := f.refuses(ctx, "a wrong password", "mongodb://app:"+wrong+"@"+server.Addr+"/?authSource=admin", "auth", wrong, password)
 	r.say("SCRAM-SHA-256: the right password accepted; a wrong one: %s", text)
 	text = f.refuses(ctx, "no password", "mongodb://"+server.Addr+"/", "auth", password)
-	r.say("none: %s", text)
+	r.say("no credentials: %s", text)
 	return f.err()
 }
 
@@ -77,7 +77,8 @@ func (f *failures) opens(ctx context.Context, what, uri string) {
 	_ = s.Close(ctx)
 }
 
-// refuses returns the error, which has to name the cause and no secret.
+// refuses returns the text of the error, which must name the cause and contain
+// no secret.
 func (f *failures) refuses(ctx context.Context, what, uri, cause string, secrets ...string) string {
 	s, err := mongostore.Open(ctx, strings.Replace(uri+impatient, "/&", "/?", 1))
 	if err == nil {
@@ -89,17 +90,17 @@ func (f *failures) refuses(ctx context.Context, what, uri, cause string, secrets
 	}
 	text := err.Error()
 	if !strings.Contains(strings.ToLower(text), cause) {
-		f.add("%s: the error does not say %q: %s", what, cause, text)
+		f.add("%s: the error does not contain %q: %s", what, cause, text)
 	}
 	for _, secret := range secrets {
 		if strings.Contains(text, secret) {
-			f.add("%s: the error shows a password", what)
+			f.add("%s: the error contains a password", what)
 		}
 	}
 	return text
 }
 
-// proveTLS makes two authorities, of which one is the server's.
+// proveTLS creates two certificate authorities. The server uses one of them.
 func proveTLS(ctx context.Context, r *run) error {
 	dir, err := r.folder("tls")
 	if err != nil {
@@ -128,7 +129,7 @@ func proveTLS(ctx context.Context, r *run) error {
 	text := f.refuses(ctx, "a wrong authority", uri+other.file, "certificate")
 	r.say("TLS: the right authority accepted; a wrong one: %s", text)
 	text = f.refuses(ctx, "no TLS", "mongodb://"+server.Addr+"/", "no usable server")
-	r.say("none: %s", text)
+	r.say("no credentials: %s", text)
 	return f.err()
 }
 
@@ -160,7 +161,7 @@ func newAuthority(dir, name string) (*authority, error) {
 	return a, writePEM(a.file, "CERTIFICATE", der)
 }
 
-// issue makes the server's certificate and key.
+// issue creates the server's certificate and key.
 func (a *authority) issue(dir string) (certFile, keyFile string, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -23,18 +23,18 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// appEnv makes this program the app that is put to the proof, one process of
-// it for each replica.
+// appEnv makes this program run the app under test. Each replica is one
+// process.
 const appEnv = "PROVE_APP"
 
-// appConfig is what the parent tells an app.
+// appConfig is the configuration of an app, sent by the parent process.
 type appConfig struct {
 	URI     string
 	Secret  string
-	Timeout time.Duration // of the store
-	Log     string        // a file
-	Pool    int           // maxPoolSize; 0: the default
-	Listen  string        // host:port; empty: a free one
+	Timeout time.Duration // the store timeout
+	Log     string        // path of the log file
+	Pool    int           // maxPoolSize; 0 means the default
+	Listen  string        // host:port; empty means a free port
 }
 
 var (
@@ -43,7 +43,7 @@ var (
 	keySlots = func(i int) session.Key[string] { return session.Key[string]("slot" + strconv.Itoa(i)) }
 )
 
-// state is what the app answers: the session as the request left it.
+// state is the app's response: the session at the end of the request.
 type state struct {
 	ID, User string
 	Count    int
@@ -51,13 +51,13 @@ type state struct {
 	Devices  []string `json:",omitempty"`
 }
 
-// usage is what the app says of itself, outside the sessions.
+// usage contains figures of the app itself, independent of sessions.
 type usage struct {
 	Goroutines int
 	Heap       uint64 // bytes
 	CPU        time.Duration
-	Ops        int64         // calls of the store, by the observer
-	Slowest    time.Duration // from the handler's entry to its return
+	Ops        int64         // number of store calls, counted by the observer
+	Slowest    time.Duration // the longest time spent in the handler
 }
 
 type app struct {
@@ -66,7 +66,7 @@ type app struct {
 	slowest  highest
 }
 
-// highest keeps the highest value that it was given.
+// highest keeps the highest of its values.
 type highest struct{ atomic.Int64 }
 
 func (h *highest) take(n int64) {
@@ -74,9 +74,9 @@ func (h *highest) take(n int64) {
 	}
 }
 
-// appMain runs an app until its standard input is closed or it is told to
-// terminate; then it lets requests finish, closes the store and looks for
-// goroutines left behind.
+// appMain runs an app until its standard input is closed or it receives
+// SIGTERM. Then it waits for requests to finish, closes the store and looks for
+// remaining goroutines.
 func appMain(config string) int {
 	var c appConfig
 	if err := json.Unmarshal([]byte(config), &c); err != nil {
@@ -140,7 +140,7 @@ func shutDown(server *http.Server, store *mongostore.Store) error {
 	return errors.Join(server.Shutdown(ctx), store.Close(ctx))
 }
 
-// left waits until no goroutine of the server or the driver is there any more.
+// left waits until all goroutines of the server and the driver have ended.
 func left(served <-chan error) error {
 	<-served
 	const own = 4 // main, the reader of standard input, two of os/signal
@@ -152,11 +152,11 @@ func left(served <-chan error) error {
 		time.Sleep(10 * time.Millisecond)
 	}
 	buf := make([]byte, 1<<20)
-	return fmt.Errorf("%d goroutines left behind:\n%s", n-own, buf[:runtime.Stack(buf, true)])
+	return fmt.Errorf("%d goroutines left:\n%s", n-own, buf[:runtime.Stack(buf, true)])
 }
 
-// answerError shows the client the whole error, so that the search for tokens
-// covers what errors say.
+// answerError sends the full error text to the client, so the search for tokens
+// covers error texts.
 func answerError(w http.ResponseWriter, _ *http.Request, err error) {
 	if errors.Is(err, session.ErrUncertain) {
 		w.Header().Set("X-Uncertain", "1")
@@ -203,7 +203,7 @@ func (a *app) answer(w http.ResponseWriter, r *http.Request, devices []string) {
 	_ = json.NewEncoder(w).Encode(st)
 }
 
-// cart appends an item by Set: the visitor's requests come one by one.
+// cart appends an item with Set. The visitor sends one such request at a time.
 func (a *app) cart(w http.ResponseWriter, r *http.Request) {
 	s := session.FromContext(r.Context())
 	items := append(keyCart.GetOr(s, nil), r.FormValue("item"))
@@ -211,7 +211,7 @@ func (a *app) cart(w http.ResponseWriter, r *http.Request) {
 	a.answer(w, r, nil)
 }
 
-// slot writes a key of its own.
+// slot writes a separate key.
 func (a *app) slot(w http.ResponseWriter, r *http.Request) {
 	i, _ := strconv.Atoi(r.FormValue("i"))
 	keySlots(i).Set(session.FromContext(r.Context()), r.FormValue("v"))
@@ -257,7 +257,7 @@ func (a *app) usage(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// cpuTime is what this process has used.
+// cpuTime returns the CPU time used by this process.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)

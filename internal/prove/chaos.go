@@ -13,20 +13,21 @@ import (
 )
 
 const (
-	storeTimeout = 5 * time.Second // the library's default
-	// slack is what a busy machine may add to twice the store timeout.
+	storeTimeout = 5 * time.Second // the default of the library
+	// slack is the delay allowed for a busy machine, in addition to twice the
+	// store timeout.
 	slack = time.Second
 )
 
-// chaosTrace is what a chaos run leaves for the search of figure 9.
+// chaosTrace contains the traces of a chaos run that figure 9 searches.
 type chaosTrace struct {
 	*trace
-	logs []string // files
-	dump []byte   // every document
+	logs []string // paths of the log files
+	dump []byte   // all documents
 	dir  string   // the server's data on disk
 }
 
-// proveChaos is figure 3.
+// proveChaos measures figure 3.
 func proveChaos(ctx context.Context, r *run) error {
 	elections, faults, visitors := 100, 200, 32
 	if r.short {
@@ -40,7 +41,7 @@ func proveChaos(ctx context.Context, r *run) error {
 	return c.err()
 }
 
-// chaos is one run under way.
+// chaos is a run in progress.
 type chaos struct {
 	*chaosTrace
 	r        *run
@@ -48,7 +49,7 @@ type chaos struct {
 	apps     []*process
 	visitors []*visitor
 	rng      *rand.Rand
-	quiet    []span // short elections with no other fault
+	quiet    []span // short elections without other faults
 	hits     map[faultmongo.Kind]int
 	cuts     int
 	refusals int
@@ -78,7 +79,7 @@ func (r *run) runChaos(ctx context.Context, elections, faults, visitors int) (_ 
 	}
 	defer func() {
 		for _, app := range c.apps {
-			app.kill() // in vain where it has been stopped
+			app.kill() // no effect on a stopped process
 		}
 	}()
 	if err := c.startApps(data); err != nil {
@@ -125,7 +126,7 @@ func (c *chaos) startVisitors(n int, urls ...string) {
 	}
 }
 
-// walk lets the visitors live while f runs.
+// walk runs the visitors until f returns.
 func (c *chaos) walk(ctx context.Context, f func()) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -137,15 +138,15 @@ func (c *chaos) walk(ctx context.Context, f func()) {
 	wg.Wait()
 }
 
-// schedule holds the elections one after the other. The first half have no
-// other fault near them, to tell what an election costs that is shorter than
-// the store timeout; in the other half faults come during and after them.
+// schedule holds the elections one after the other. The first half has no other
+// faults, to measure the effect of an election shorter than the store timeout.
+// In the second half, faults happen during and after the elections.
 func (c *chaos) schedule(ctx context.Context, elections, faults int) {
 	alone := elections / 2
 	for range alone {
 		s := span{from: time.Now()}
 		c.elect(ctx, c.election(c.span(0, 2*time.Second)))
-		pause(ctx, 1500*time.Millisecond) // until the driver's next look at the members, and what it held up
+		pause(ctx, 1500*time.Millisecond) // until the driver's next check of the members and the requests delayed by it
 		s.to = time.Now()
 		c.quiet = append(c.quiet, s)
 	}
@@ -185,7 +186,7 @@ func (c *chaos) elect(ctx context.Context, e faultmongo.Election) {
 	}
 }
 
-// fault does one thing to one replica or both, for a while.
+// fault causes one fault for one or both replicas, for a limited time.
 func (c *chaos) fault(ctx context.Context) {
 	view := []string{"one", "two", ""}[c.rng.IntN(3)]
 	kind := faultmongo.Kind(c.rng.IntN(int(faultmongo.Unconfirmed) + 2))
@@ -204,17 +205,18 @@ func (c *chaos) fault(ctx context.Context) {
 	}
 }
 
-// refuse is a member that cannot be reached, whatever it is at the time.
+// refuse makes one member unreachable, whether it is primary or not.
 func (c *chaos) refuse(ctx context.Context) {
 	member := c.rng.IntN(3)
 	c.proxy.Refuse(member)
 	pause(ctx, c.span(200*time.Millisecond, time.Second))
 	if err := c.proxy.Restore(member); err != nil {
-		c.wrong("a port did not open again: %v", err)
+		c.wrong("a port did not reopen: %v", err)
 	}
 }
 
-// cut is one replica of the app without its database, while the other has it.
+// cut disconnects one replica of the app from the database. The other one stays
+// connected.
 func (c *chaos) cut(ctx context.Context, view string) {
 	c.proxy.View(view).Cut()
 	pause(ctx, c.span(200*time.Millisecond, 2*time.Second))
@@ -237,7 +239,7 @@ func (c *chaos) inject(ctx context.Context, view string, kind faultmongo.Kind) {
 		if a.Hits() > 0 {
 			break
 		}
-		pause(ctx, 50*time.Millisecond) // no primary: nothing is sent
+		pause(ctx, 50*time.Millisecond) // without a primary, nothing is sent
 	}
 	a.Remove()
 	c.hits[kind] += a.Hits()

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// client sends requests and writes down what comes back.
+// client sends requests and records the responses.
 type client struct {
 	http  http.Client
 	trace *trace
@@ -26,18 +26,18 @@ func newClient(t *trace) *client {
 	return &client{
 		http: http.Client{
 			Transport: &http.Transport{MaxIdleConnsPerHost: 256},
-			Timeout:   time.Minute, // a hang, which the latencies then show
+			Timeout:   time.Minute, // a hanging request appears in the latencies
 		},
 		trace: t,
 	}
 }
 
-// answer is what a visitor gets.
+// answer is the response received by a visitor.
 type answer struct {
 	state
-	status    int // 0: none
+	status    int // 0 if there was no response
 	cookie    string
-	sets      bool // a Set-Cookie of the session
+	sets      bool // it has a Set-Cookie for the session
 	cleared   bool
 	uncertain bool
 	body      string
@@ -45,7 +45,7 @@ type answer struct {
 	took      time.Duration
 }
 
-// failed tells that the store could not be reached, or the app.
+// failed reports whether the store or the app was unreachable.
 func (a *answer) failed() bool { return a.status == 0 || a.status >= 500 }
 
 // ask sends one request with the visitor's cookie.
@@ -92,24 +92,25 @@ func (a *answer) read(res *http.Response) {
 	}
 }
 
-// trace is what a run leaves behind to be judged and searched.
+// trace contains the requests and responses of a run, to be judged and
+// searched.
 type trace struct {
 	mu      sync.Mutex
-	cookies map[string]bool // all that were issued
+	cookies map[string]bool // all issued cookies
 	bodies  strings.Builder
 	all     int
-	failed  int // 5xx and none
+	failed  int // 5xx or no response
 	slowest time.Duration
 	spans   []span
 	limit   time.Duration
-	mortal  bool // apps are killed, so that no answer is no fault
+	mortal  bool // apps are killed, so a missing response is no failure
 	failures
 }
 
-// span is when a request was under way, and whether it failed.
+// span is the time of a request, with its failure.
 type span struct {
 	from, to time.Time
-	why      string // it failed; empty: it did not
+	why      string // reason of the failure; empty if it succeeded
 }
 
 func (t *trace) note(what string, a *answer) {
@@ -127,9 +128,9 @@ func (t *trace) note(what string, a *answer) {
 	if a.status == 0 && !t.mortal || a.status == http.StatusInternalServerError {
 		t.add("%s: status %d: %s", what, a.status, a.body)
 	}
-	// A revocation has the store timeout for each session that it ends.
+	// A revocation has the store timeout for each session it ends.
 	if t.limit > 0 && a.took > t.limit && !strings.HasSuffix(what, "/revoke") {
-		t.add("%s: answered %d after %v", what, a.status, a.took)
+		t.add("%s: status %d after %v", what, a.status, a.took)
 	}
 	if a.cookie != "" {
 		if t.cookies == nil {
@@ -142,7 +143,7 @@ func (t *trace) note(what string, a *answer) {
 
 var differs = regexp.MustCompile(`\?\S*|[0-9a-f]{8}-[0-9a-f-]{27}|127\.0\.0\.1:\d+(->127\.0\.0\.1:\d+)?|\(127\S+\)|connection\(\S*\)|, current topology: .*`)
 
-// reasons lists the most frequent failures among some requests.
+// reasons returns the most frequent failures of some requests.
 func reasons(spans []span) []string {
 	times := make(map[string]int)
 	for _, s := range spans {
@@ -157,15 +158,15 @@ func reasons(spans []span) []string {
 	return list[:min(len(list), 8)]
 }
 
-// wrong adds a broken promise.
+// wrong records a violated guarantee.
 func (t *trace) wrong(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.add(format, args...)
 }
 
-// tokenOf takes the token, record ID and secret, out of a cookie's value
-// without the key that signs it.
+// tokenOf returns the token (record ID and secret) in a cookie's value, without
+// using the signing key.
 func tokenOf(cookie string) []byte {
 	outer, err := base64.URLEncoding.DecodeString(cookie)
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 )
 
-// binaryID is a record's ID as the database has it.
+// binaryID returns a record's ID in the form stored in the database.
 func binaryID(id string) bson.Binary {
 	b, _ := hex.DecodeString(strings.ReplaceAll(id, "-", ""))
 	return bson.Binary{Subtype: bson.TypeBinaryUUID, Data: b}
 }
 
-// dump returns every document of every collection, byte for byte.
+// dump returns the bytes of all documents in all collections.
 func dump(ctx context.Context, client *mongo.Client) (all []byte, err error) {
 	dbs, err := client.ListDatabaseNames(ctx, bson.D{})
 	if err != nil {

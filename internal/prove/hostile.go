@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// maxAlloc bounds what one cookie makes Manager.Load allocate, whatever is in
-// it. Longer ones than securecookie's limit of 4,096 bytes are not decoded.
+// maxAlloc limits the bytes allocated by Manager.Load for any one cookie.
+// Values longer than securecookie's limit of 4,096 bytes are not decoded.
 const maxAlloc = 8 << 10
 
-// proveHostile is figure 4, over raw connections: an http.Client would refuse
-// to send the worst of it.
+// proveHostile measures figure 4. It uses raw connections, because an
+// http.Client refuses to send some of the cookies.
 func proveHostile(ctx context.Context, r *run) error {
 	return r.withSite(ctx, func(s *site) error {
 		h, err := newHostile(s)
@@ -41,7 +41,7 @@ func proveHostile(ctx context.Context, r *run) error {
 		r.say("allocated by one cookie: at most %d bytes, %d on average; the bound is %d", most, mean, maxAlloc)
 		f := new(failures)
 		f.zero("panics", panics)
-		f.zero("answers 5xx", int(h.failed.Load()))
+		f.zero("responses 5xx", int(h.failed.Load()))
 		f.zero("Set-Cookie", int(h.sets.Load()))
 		f.zero("store calls", int(s.ops.Load()+s.commands.Load()))
 		if most > maxAlloc {
@@ -51,7 +51,7 @@ func proveHostile(ctx context.Context, r *run) error {
 	})
 }
 
-// hostile makes cookies from one that is valid, and from nothing.
+// hostile generates cookies, some of them derived from a valid one.
 type hostile struct {
 	site  *site
 	valid string
@@ -59,13 +59,13 @@ type hostile struct {
 
 	failed, sets atomic.Int64
 	mu           sync.Mutex
-	seen         map[int]int // status → how often
+	seen         map[int]int // number of responses by status
 }
 
 func newHostile(s *site) (*hostile, error) {
 	a := newClient(new(trace)).ask("POST", s.url, "/login?user=ann", "")
 	if !ok(a) || a.cookie == "" {
-		return nil, fmt.Errorf("the sign-in was answered %d: %s", a.status, a.body)
+		return nil, fmt.Errorf("the sign-in returned %d: %s", a.status, a.body)
 	}
 	other, err := siteOnNothing()
 	if err != nil {
@@ -106,7 +106,7 @@ func octets(g *rand.Rand, n int) string {
 	return string(b)
 }
 
-// anyBytes has all but those that would end the header.
+// anyBytes returns random bytes except CR and LF, which would end the header.
 func anyBytes(g *rand.Rand, n int) string {
 	b := make([]byte, n)
 	for i := range b {
@@ -119,7 +119,7 @@ func anyBytes(g *rand.Rand, n int) string {
 
 func flip(g *rand.Rand, v string) string {
 	b := []byte(v)
-	// Not the last ones: they hold bits that base64 does not use.
+	// The last characters contain bits not used by base64.
 	i := g.IntN(len(b) - 4)
 	b[i] = 'A' + (b[i]-'A'+1+byte(g.IntN(20)))%26
 	if string(b) == v {
@@ -128,7 +128,7 @@ func flip(g *rand.Rand, v string) string {
 	return string(b)
 }
 
-// reseal changes the token inside an envelope that stays well-formed.
+// reseal changes the token inside a well-formed envelope.
 func reseal(g *rand.Rand, v string) string {
 	outer, _ := base64.URLEncoding.DecodeString(v)
 	i := g.IntN(len(outer))
@@ -136,8 +136,8 @@ func reseal(g *rand.Rand, v string) string {
 	return base64.URLEncoding.EncodeToString(outer)
 }
 
-// bombard sends n cookies over a few connections, which the server may close
-// where a request is no HTTP.
+// bombard sends n cookies over a few connections. The server may close a
+// connection after a malformed request.
 func (h *hostile) bombard(ctx context.Context, n int, seed uint64) error {
 	const workers = 4
 	errs := make(chan error, workers)
@@ -169,7 +169,7 @@ func (h *hostile) worker(ctx context.Context, n int, g *rand.Rand) error {
 		}
 		res, err := exchange(conn, in, h.kinds[i%len(h.kinds)](g))
 		if err != nil {
-			return fmt.Errorf("no answer: %w", err)
+			return fmt.Errorf("no response: %w", err)
 		}
 		if h.judge(res); res.Close {
 			conn.Close()
@@ -209,7 +209,7 @@ func (h *hostile) statuses() string {
 	return strings.TrimPrefix(fmt.Sprint(h.seen), "map")
 }
 
-// allocations measures Manager.Load alone, with one cookie at a time.
+// allocations measures Manager.Load with one cookie at a time.
 func (h *hostile) allocations(ctx context.Context, seed uint64) (most, mean uint64) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	g := rand.New(rand.NewPCG(seed, 99))

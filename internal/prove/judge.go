@@ -11,7 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 )
 
-// judge lets every visitor look again, on both apps, and looks into the
+// judge lets every visitor read its session on both apps, and checks the
 // database.
 func (c *chaos) judge(ctx context.Context, uri string) error {
 	pause(ctx, time.Second)
@@ -43,14 +43,14 @@ func (c *chaos) judgeRecords(ctx context.Context, coll *mongo.Collection, v *vis
 			return err
 		}
 		if n != 0 {
-			c.wrong("%s: the record %s is there after the sign-out", v.name, id)
+			c.wrong("%s: the record %s exists after the sign-out", v.name, id)
 		}
 	}
 	return nil
 }
 
-// judgeShape looks for records that are half of one thing and half of another,
-// and for more records of a user than can be: a renewal leaves no second one.
+// judgeShape looks for records with inconsistent fields and for users with too
+// many records. A renewal creates no second record.
 func (c *chaos) judgeShape(ctx context.Context, coll *mongo.Collection) error {
 	cur, err := coll.Find(ctx, bson.D{})
 	if err != nil {
@@ -81,7 +81,7 @@ func (c *chaos) judgeShape(ctx context.Context, coll *mongo.Collection) error {
 		times := !d.Created.IsZero() && !d.Seen.IsZero() && !d.Expires.IsZero() && !d.Deadline.IsZero()
 		if d.Format != 1 || len(d.Verifier) != 32 || !times ||
 			(d.User == "") != d.Login.IsZero() || d.Renewed.IsZero() != (len(d.Salt) == 0) {
-			c.wrong("a record is half: %+v", d)
+			c.wrong("a record is inconsistent: %+v", d)
 		}
 	}
 	for _, v := range c.visitors {
@@ -105,22 +105,22 @@ func (c *chaos) report(elections int) {
 	}
 	c.r.say("%d elections; commands hit by other faults: %v; %d cuts of one app, %d refusals of one member", elections, c.hits, c.cuts, c.refusals)
 	c.r.say("acknowledged: %d sign-ins, %d changes, %d renewals, %d sign-outs", done["sign-in"], done["change"], done["renewal"], done["sign-out"])
-	c.r.say("%d requests, %d answered 5xx (%.2f %%), slowest answer %v", c.all, c.failed, percent(c.failed, c.all), c.slowest.Round(time.Millisecond))
+	c.r.say("%d requests, %d with status 5xx (%.2f %%), slowest response %v", c.all, c.failed, percent(c.failed, c.all), c.slowest.Round(time.Millisecond))
 	in := c.during()
 	failed := slices.DeleteFunc(slices.Clone(in), func(s span) bool { return s.why == "" })
-	c.r.say("elections shorter than the store timeout, without other faults: %d requests during %d of them, %d noticed (%.2f %%)", len(in), len(c.quiet), len(failed), percent(len(failed), len(in)))
+	c.r.say("elections shorter than the store timeout, without other faults: %d requests during %d of them, %d failed (%.2f %%)", len(in), len(c.quiet), len(failed), percent(len(failed), len(in)))
 	for _, why := range reasons(failed) {
 		c.r.say("  %s", why)
 	}
-	c.r.say("renewals or sign-outs without an answer that were carried out: %d", again)
-	c.r.say("Updates answered as uncertain that the server applied only afterwards: %d", lately)
-	c.r.say("promises broken: %d", len(c.list)+c.more)
+	c.r.say("renewals or sign-outs applied without a response: %d", again)
+	c.r.say("Updates with ErrUncertain applied later by the server: %d", lately)
+	c.r.say("guarantees violated: %d", len(c.list)+c.more)
 	if len(c.list) > 0 {
 		c.keepLogs()
 	}
 }
 
-// keepLogs saves what tells why.
+// keepLogs saves the logs of the apps for diagnosis.
 func (c *chaos) keepLogs() {
 	dir, err := os.MkdirTemp("", "prove-chaos-logs-*")
 	if err != nil {
@@ -134,7 +134,7 @@ func (c *chaos) keepLogs() {
 	c.r.say("the logs of the apps are in %s", dir)
 }
 
-// during returns the requests that began during the quiet elections.
+// during returns the requests begun during the quiet elections.
 func (c *chaos) during() (in []span) {
 	for _, s := range c.spans {
 		if slices.ContainsFunc(c.quiet, func(q span) bool { return s.from.After(q.from) && s.from.Before(q.to) }) {

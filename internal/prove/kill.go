@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/session/internal/faultmongo/realserver"
 )
 
-// proveKill kills the app, then the server, in the middle of what visitors do.
+// proveKill kills the app, and then the server, while visitors send requests.
 func proveKill(ctx context.Context, r *run) error {
 	f := new(failures)
 	for _, prove := range []func(context.Context, *run) error{killApp, killServer} {
@@ -27,7 +27,7 @@ func proveKill(ctx context.Context, r *run) error {
 	return f.err()
 }
 
-// mortals is a chaos run in which processes end instead of links.
+// mortals returns a chaos run that kills processes and cuts no connections.
 func (r *run) mortals(ctx context.Context, name string, serverArgs ...string) (*chaos, *realserver.Server, error) {
 	data, err := r.folder(name)
 	if err != nil {
@@ -44,7 +44,7 @@ func (r *run) mortals(ctx context.Context, name string, serverArgs ...string) (*
 	return c, server, nil
 }
 
-// replaceable is an app that always comes back at the same address.
+// replaceable is an app that restarts at the same address.
 type replaceable struct {
 	config appConfig
 	*process
@@ -69,7 +69,8 @@ func (a *replaceable) start() (err error) {
 	return err
 }
 
-// killApp ends the app hundreds of times, at moments of the seed's choice.
+// killApp kills the app hundreds of times, at random moments that depend on the
+// seed.
 func killApp(ctx context.Context, r *run) error {
 	c, server, err := r.mortals(ctx, "killapp", "--standalone")
 	if err != nil {
@@ -83,8 +84,8 @@ func killApp(ctx context.Context, r *run) error {
 	})
 }
 
-// endApps lets visitors live with an app that end ends again and again, and
-// judges what is left.
+// endApps runs visitors while end ends the app again and again, and then judges
+// the result.
 func (c *chaos) endApps(ctx context.Context, uri, what string, times int, end func(*replaceable) error) error {
 	a, err := newReplaceable(c, uri)
 	if err != nil {
@@ -121,12 +122,12 @@ func (c *chaos) conclude(ctx context.Context, uri, what string) error {
 			done[what] += n
 		}
 	}
-	c.r.say("%s, among %d requests of which %d got no success: acknowledged %d sign-ins, %d changes, %d renewals, %d sign-outs; %d records, none half; %d renewals or sign-outs without an answer were carried out; promises broken: %d",
+	c.r.say("%s, %d requests, %d without success: acknowledged %d sign-ins, %d changes, %d renewals, %d sign-outs; %d records, all consistent; %d renewals or sign-outs applied without a response; guarantees violated: %d",
 		what, c.all, c.failed, done["sign-in"], done["change"], done["renewal"], done["sign-out"], c.records, unanswered, len(c.list)+c.more)
 	return c.err()
 }
 
-// killServer ends the server, which comes back on the same data.
+// killServer kills the server and restarts it with the same data.
 func killServer(ctx context.Context, r *run) error {
 	c, server, err := r.mortals(ctx, "killserver", "--standalone", "--sync-on-commit")
 	if err != nil {

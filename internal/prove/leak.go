@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// proveDump is figure 9: it searches what a chaos run left, the database as a
-// client and as a thief of the disk sees it, the logs of the apps and every
-// body that they sent, for every token that was issued.
+// proveDump measures figure 9. It searches the database, the files on disk, the
+// logs of the apps and all response bodies of a chaos run for every issued
+// token.
 func proveDump(ctx context.Context, r *run) error {
 	if r.chaos == nil {
 		c, err := r.runChaos(ctx, r.size(20, 4), r.size(40, 8), 32)
@@ -39,7 +39,7 @@ func proveDump(ctx context.Context, r *run) error {
 		size += len(text)
 		if n := s.count(text); n > 0 {
 			found += n
-			r.say("%s holds %d", name, n)
+			r.say("%s contains %d", name, n)
 		}
 	}
 	r.say("%d tokens in %d forms searched for in %d texts, %d bytes: %d found", len(c.cookies), s.forms, len(texts), size, found)
@@ -51,7 +51,7 @@ func proveDump(ctx context.Context, r *run) error {
 	return f.err()
 }
 
-// texts are all that the run left, by name.
+// texts returns all data left by the run, by name.
 func (c *chaosTrace) texts() (map[string][]byte, error) {
 	texts := map[string][]byte{"the dump": c.dump, "the bodies": []byte(c.bodies.String())}
 	err := filepath.WalkDir(c.dir, func(path string, d fs.DirEntry, err error) error {
@@ -68,7 +68,7 @@ func (c *chaosTrace) texts() (map[string][]byte, error) {
 	return texts, err
 }
 
-// search finds many patterns in one pass, by the first bytes of each.
+// search finds many patterns in one pass, using the first bytes of each.
 type search struct {
 	patterns map[[prefixLen]byte][][]byte
 	forms    int
@@ -78,8 +78,8 @@ const prefixLen = 12
 
 func newSearch() *search { return &search{patterns: make(map[[prefixLen]byte][][]byte)} }
 
-// learn adds a cookie, its token and the secret in it, in every form that a
-// log or a document might have them.
+// learn adds a cookie, its token and the token's secret, in every form likely
+// in a log or a document.
 func (s *search) learn(cookie string) error {
 	token := tokenOf(cookie)
 	if token == nil {
@@ -97,7 +97,7 @@ func (s *search) learn(cookie string) error {
 	return nil
 }
 
-// formsOf leaves out base64's last digits, which depend on padding.
+// formsOf omits the last digits of base64, because they depend on padding.
 func formsOf(b []byte) [][]byte {
 	lower := hex.EncodeToString(b)
 	whole := len(b) / 3 * 3
@@ -106,7 +106,7 @@ func formsOf(b []byte) [][]byte {
 		[]byte(lower), []byte(strings.ToUpper(lower)),
 		[]byte(base64.StdEncoding.EncodeToString(b[:whole])),
 		[]byte(base64.URLEncoding.EncodeToString(b[:whole])),
-		[]byte(fmt.Sprint(b)), // as fmt prints a slice
+		[]byte(fmt.Sprint(b)), // the format of fmt for a slice
 	}
 }
 
@@ -126,14 +126,13 @@ func (s *search) count(text []byte) (n int) {
 	return n
 }
 
-// checkItself plants one token in each form: a search that finds nothing must
-// be one that can find.
+// checkItself plants one token in each form and requires the search to find it.
 func (s *search) checkItself(c *chaosTrace) error {
 	for cookie := range c.cookies {
 		token := tokenOf(cookie)
 		for _, form := range append(formsOf(token), formsOf(token[16:])...) {
 			if s.count(bytes.Join([][]byte{c.dump, form, c.dump}, nil)) == 0 {
-				return fmt.Errorf("the search does not find what was planted")
+				return fmt.Errorf("the search does not find a planted token")
 			}
 		}
 		return nil

@@ -1,13 +1,13 @@
 // Command prove measures the figures of docs/explanation/reliability.md again.
 //
-//	go run -C internal/prove . -list       names them
+//	go run -C internal/prove . -list       lists them
 //	go run -C internal/prove . 3           measures figure 3 in full
-//	go run -C internal/prove . -short 3    in the size that the gate has time for
+//	go run -C internal/prove . -short 3    in the smaller size used by the gate
 //	go run -C internal/prove . -short all  all of them
 //
-// It prints what it measured and exits with 1 where a figure does not hold,
-// with 2 where it could not be measured. Most figures need SecantusDB, a
-// process of its own: SECANTUS names the path of secantusd-py.
+// It prints the measurements. The exit status is 1 if a figure does not hold,
+// and 2 if it could not be measured. Most figures need SecantusDB in a separate
+// process. The environment variable SECANTUS contains the path of secantusd-py.
 package main
 
 import (
@@ -24,16 +24,16 @@ import (
 	"github.com/holdfast-go/session/internal/faultmongo/realserver"
 )
 
-// figure is one thing to prove.
+// figure is one measurement.
 type figure struct {
 	name, title string
 	prove       func(context.Context, *run) error
 }
 
 var figures = []figure{
-	{"1", "destroy against save, touch and renew, over two processes: 0 resurrections", proveRaces},
-	{"2", "parallel writes of distinct keys: 0 lost; parallel Updates of one counter: exact", proveWrites},
-	{"3", "elections and other faults: nothing acknowledged is lost or undone, no cookie wrongly cleared", proveChaos},
+	{"1", "sign-out against save, touch and renew, over two processes: 0 restored sessions", proveRaces},
+	{"2", "concurrent writes of different keys: 0 lost; concurrent Updates of one counter: exact", proveWrites},
+	{"3", "elections and other faults: no acknowledged change lost or undone, no cookie wrongly deleted", proveChaos},
 	{"4", "hostile cookies: 0 panics, 0 5xx, 0 store calls", proveHostile},
 	{"5", "anonymous requests: 0 documents, 0 Set-Cookie", proveAnonymous},
 	{"6", "a read-only request: one read, no write inside the touch interval", proveReadOnly},
@@ -41,10 +41,10 @@ var figures = []figure{
 	{"8", "rotation of secrets and rolling deploys: 0 forced sign-outs", proveRotation},
 	{"9", "dump and logs: 0 usable tokens", proveDump},
 	{"10", "-race, goroutine leaks, HTTP/1.1 and HTTP/2, standalone and replica set: green", proveSuites},
-	{"kill", "kill -9 of the app and of the server: records old or new, never half, acknowledged writes there", proveKill},
-	{"storm", "a server that answers everything with a passing error: under 40 commands a request, CPU under 20 %", proveStorm},
-	{"overload", "requests beyond the pool on a slow server: bounded, answered in time, recovered in 5 s", proveOverload},
-	{"shutdown", "Shutdown and Close in the middle of load: every answered change stored, no goroutine left", proveShutdown},
+	{"kill", "kill -9 of the app and of the server: records old or new and never mixed, no acknowledged write lost", proveKill},
+	{"storm", "a server that returns transient errors: under 40 commands a request, CPU under 20 %", proveStorm},
+	{"overload", "more requests than connections on a slow server: bounded, responses in time, recovered in 5 s", proveOverload},
+	{"shutdown", "Shutdown and Close under load: every acknowledged change stored, no goroutine left", proveShutdown},
 	{"servers", "sweeps by five replicas, indexes by twenty instances, SCRAM and TLS", proveServers},
 }
 
@@ -52,9 +52,9 @@ func main() {
 	if config := os.Getenv(appEnv); config != "" {
 		os.Exit(appMain(config))
 	}
-	list := flag.Bool("list", false, "name the figures")
-	short := flag.Bool("short", false, "measure in the size that the gate has time for")
-	seed := flag.Uint64("seed", 7, "what the random choices follow from")
+	list := flag.Bool("list", false, "list the figures")
+	short := flag.Bool("short", false, "measure in the smaller size used by the gate")
+	seed := flag.Uint64("seed", 7, "seed of the random choices")
 	flag.Parse()
 	if *list {
 		for _, f := range figures {
@@ -69,7 +69,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	signal.Ignore(syscall.SIGPIPE) // servers have to be stopped even where nobody reads any more
+	signal.Ignore(syscall.SIGPIPE) // servers must be stopped even if nobody reads the output any more
 	os.Exit(proveAll(ctx, chosen, *short, *seed))
 }
 
@@ -81,18 +81,18 @@ func choose(names []string) ([]figure, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(figures, func(f figure) bool { return f.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("no figure %q; -list names them", name)
+			return nil, fmt.Errorf("no figure %q; -list lists them", name)
 		}
 		chosen = append(chosen, figures[i])
 	}
 	if len(chosen) == 0 {
-		return nil, errors.New("name a figure, or all; -list names them")
+		return nil, errors.New("name a figure, or all; -list lists them")
 	}
 	return chosen, nil
 }
 
-// proveAll goes on after a figure that does not hold, so that one run tells
-// about all.
+// proveAll continues after a figure that does not hold, so one run reports all
+// of them.
 func proveAll(ctx context.Context, chosen []figure, short bool, seed uint64) (code int) {
 	r, err := newRun(short, seed)
 	if err != nil {

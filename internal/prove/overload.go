@@ -18,8 +18,8 @@ const (
 	maxRecovery   = 5 * time.Second
 )
 
-// proveOverload lets a crowd at an app whose server needs two seconds for each
-// command.
+// proveOverload sends many requests to an app whose server needs two seconds
+// for each command.
 func proveOverload(ctx context.Context, r *run) error {
 	server, err := r.server("--standalone")
 	if err != nil {
@@ -45,7 +45,7 @@ func proveOverload(ctx context.Context, r *run) error {
 	o := &overload{run: r, app: app, client: newClient(new(trace))}
 	in := o.client.ask("POST", app.url, "/login?user=ann", "")
 	if !ok(in) {
-		return fmt.Errorf("the sign-in was answered %d: %s", in.status, in.body)
+		return fmt.Errorf("the sign-in returned %d: %s", in.status, in.body)
 	}
 	o.cookie = in.cookie
 	if err := o.press(ctx, proxy); err != nil {
@@ -67,8 +67,8 @@ type overload struct {
 	recovered time.Duration
 }
 
-// press keeps 2,000 requests under way while every command takes two seconds,
-// then waits for a second without any failure.
+// press keeps 2,000 requests running while every command takes two seconds.
+// Then it waits until a second passes without a failure.
 func (o *overload) press(ctx context.Context, proxy *faultmongo.Proxy) error {
 	o.statuses = make(map[int]int)
 	slow := proxy.Inject(faultmongo.Fault{Kind: faultmongo.Delay, For: 2 * time.Second})
@@ -92,7 +92,7 @@ func (o *overload) press(ctx context.Context, proxy *faultmongo.Proxy) error {
 	return ctx.Err()
 }
 
-// insist asks again a second after each answer.
+// insist sends the next request a second after each response.
 func (o *overload) insist(stop <-chan struct{}) {
 	for {
 		a := o.client.ask("GET", o.app.url, "/me", o.cookie)
@@ -119,8 +119,8 @@ func (o *overload) look() error {
 	return nil
 }
 
-// recovery is how long after the end of the delay 20 requests in a row are
-// answered well.
+// recovery returns the time between the end of the delay and 20 successful
+// requests in a row.
 func (o *overload) recovery(ended time.Time) time.Duration {
 	good := 0
 	for time.Since(ended) < 30*time.Second {
@@ -156,23 +156,23 @@ func (o *overload) judge(ctx context.Context) error {
 		}
 		pause(ctx, 100*time.Millisecond)
 	}
-	o.say("%d requests at a time, every command delayed by 2s, 100 connections: answers %v, slowest %v in the app, %v for the client", crowdSize, o.statuses, o.peak.Slowest.Round(time.Millisecond), o.slowest.Round(time.Millisecond))
+	o.say("%d requests at a time, every command delayed by 2s, 100 connections: statuses %v, slowest %v in the app, %v for the client", crowdSize, o.statuses, o.peak.Slowest.Round(time.Millisecond), o.slowest.Round(time.Millisecond))
 	o.say("at most %d goroutines and %.1f MB; afterwards %d goroutines, %.1f MB", o.peak.Goroutines, mega(o.peak.Heap), after.Goroutines, mega(after.Heap))
 	o.say("recovered %v after the end of the delay", o.recovered.Round(time.Millisecond))
 	f := new(failures)
 	for status, n := range o.statuses {
 		if status != http.StatusOK && status != http.StatusServiceUnavailable {
-			f.add("%d answers of status %d", n, status)
+			f.add("%d responses with status %d", n, status)
 		}
 	}
 	if o.peak.Slowest > storeTimeout+slack {
-		f.add("an answer took %v", o.peak.Slowest)
+		f.add("a response took %v", o.peak.Slowest)
 	}
 	if o.peak.Goroutines > maxGoroutines || o.peak.Heap > maxHeap {
 		f.add("%d goroutines, %d bytes", o.peak.Goroutines, o.peak.Heap)
 	}
 	if after.Goroutines >= 300 {
-		f.add("%d goroutines stayed", after.Goroutines)
+		f.add("%d goroutines left", after.Goroutines)
 	}
 	if o.recovered > maxRecovery {
 		f.add("recovery took %v", o.recovered)

@@ -18,10 +18,10 @@ type process struct {
 	url   string
 	cmd   *exec.Cmd
 	stdin io.Closer
-	said  bytes.Buffer // on standard error
+	said  bytes.Buffer // its output on standard error
 }
 
-// startApp runs this very program as an app and waits until it serves.
+// startApp runs this program as an app and waits until it serves requests.
 func startApp(c appConfig) (*process, error) {
 	config, err := json.Marshal(c)
 	if err != nil {
@@ -53,24 +53,24 @@ func startApp(c appConfig) (*process, error) {
 	return p, nil
 }
 
-// stop ends the app as a deploy does. Its error tells what it left behind.
+// stop ends the app like a deploy. The error describes remaining goroutines.
 func (p *process) stop() error {
 	_ = p.stdin.Close()
 	timer := time.AfterFunc(30*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer timer.Stop()
 	if err := p.cmd.Wait(); err != nil {
-		return fmt.Errorf("the app ended badly: %w: %s", err, p.said.String())
+		return fmt.Errorf("the app failed at its end: %w: %s", err, p.said.String())
 	}
 	return nil
 }
 
-// kill ends it as kill -9 does.
+// kill ends the app with SIGKILL.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait()
 }
 
-// usage asks the app what it uses.
+// usage returns the current usage of the app.
 func (p *process) usage() (u usage, err error) {
 	res, err := http.Get(p.url + "/usage")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// siteOnNothing returns a cookie that another secret has signed well.
+// siteOnNothing returns a cookie with a valid signature of another secret.
 func siteOnNothing() (string, error) {
 	token := make([]byte, 48)
 	rand.Read(token)
@@ -24,7 +24,7 @@ func siteOnNothing() (string, error) {
 	return securecookie.New(key, nil).SetSerializer(securecookie.NopEncoder{}).Encode("session", token)
 }
 
-// proveAnonymous is figure 5.
+// proveAnonymous measures figure 5.
 func proveAnonymous(ctx context.Context, r *run) error {
 	return r.withSite(ctx, func(s *site) error {
 		foreign, err := siteOnNothing()
@@ -47,7 +47,7 @@ func proveAnonymous(ctx context.Context, r *run) error {
 			if !ok(a) {
 				bad.Add(1)
 			}
-			// To sign out takes the cookie back only where there was a session.
+			// A sign-out deletes the cookie only if there was a session.
 			if a.sets {
 				sets.Add(1)
 			}
@@ -58,23 +58,23 @@ func proveAnonymous(ctx context.Context, r *run) error {
 		if err != nil {
 			return err
 		}
-		r.say("%d anonymous requests (%.0f a second): %d documents, %d Set-Cookie, %d commands, %d not answered 200", n, took, docs, sets.Load(), commands, bad.Load())
+		r.say("%d anonymous requests (%.0f a second): %d documents, %d Set-Cookie, %d commands, %d without status 200", n, took, docs, sets.Load(), commands, bad.Load())
 		f := new(failures)
 		f.zero("documents", int(docs))
 		f.zero("Set-Cookie", int(sets.Load()))
 		f.zero("commands", int(commands))
-		f.zero("requests not answered 200", int(bad.Load()))
+		f.zero("requests without status 200", int(bad.Load()))
 		return f.err()
 	})
 }
 
-// proveReadOnly is figure 6.
+// proveReadOnly measures figure 6.
 func proveReadOnly(ctx context.Context, r *run) error {
 	return r.withSite(ctx, func(s *site) error {
 		c := newClient(new(trace))
 		in := c.ask("POST", s.url, "/login?user=ann", "")
 		if !ok(in) {
-			return fmt.Errorf("the sign-in was answered %d: %s", in.status, in.body)
+			return fmt.Errorf("the sign-in returned %d: %s", in.status, in.body)
 		}
 		n := r.size(20_000, 2_000)
 		s.commands.Store(0)
@@ -87,15 +87,15 @@ func proveReadOnly(ctx context.Context, r *run) error {
 		})
 		r.say("%d read-only requests inside the touch interval: %d finds, %d other commands", n, s.finds.Load(), s.commands.Load()-s.finds.Load())
 		f := new(failures)
-		f.zero("wrong answers", int(bad.Load()))
+		f.zero("wrong responses", int(bad.Load()))
 		f.zero("commands besides one find a request", int(s.commands.Load())-n)
 		f.zero("requests without a find", n-int(s.finds.Load()))
 		return f.err()
 	})
 }
 
-// proveExpired is figure 7. Nothing removes expired records here; they are
-// judged by each limit alone, and by the clock.
+// proveExpired measures figure 7. Nothing removes expired records here. It
+// tests each timeout separately, by changed records and by the clock.
 func proveExpired(ctx context.Context, r *run) error {
 	const idle, lifetime = time.Hour, 24 * time.Hour
 	return r.withSite(ctx, func(s *site) error {
@@ -110,7 +110,7 @@ func proveExpired(ctx context.Context, r *run) error {
 	}, session.WithIdleTimeout(idle), session.WithLifetime(lifetime))
 }
 
-// expireByRecord sets one of the times of each record back.
+// expireByRecord moves one of the times of each record into the past.
 func expireByRecord(ctx context.Context, r *run, s *site, f *failures, idle, lifetime time.Duration) error {
 	c := newClient(new(trace))
 	kinds := []struct {
@@ -150,14 +150,14 @@ func expireByRecord(ctx context.Context, r *run, s *site, f *failures, idle, lif
 	if err := failed.Load(); err != nil {
 		return *err
 	}
-	r.say("%d records past one of their limits, each presented to read and to write: %d accepted, %d cookies touched", n, accepted.Load(), kept.Load())
+	r.say("%d records after one of their timeouts, each used to read and to write: %d accepted, %d cookies set", n, accepted.Load(), kept.Load())
 	f.zero("expired sessions accepted", int(accepted.Load()))
 	f.zero("cookies of expired sessions set", int(kept.Load()))
 	return nil
 }
 
-// expireByClock lets sessions of one second end, some of which are kept alive
-// for a while.
+// expireByClock waits for the end of sessions with an idle timeout of one
+// second. Some of them are touched for a while first.
 func expireByClock(ctx context.Context, r *run, s *site, f *failures) error {
 	t, err := siteOn(ctx, s.uri, newSecret(), session.WithIdleTimeout(time.Second), session.WithLifetime(time.Hour))
 	if err != nil {

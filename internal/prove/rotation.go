@@ -13,15 +13,16 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// version is one deploy of the app: what it signs with and what it accepts.
+// version is one deploy of the app, with its signing secret and its accepted
+// secrets.
 type version struct {
 	name, secret string
 	accepted     []string
 	idle         time.Duration
 }
 
-// proveRotation is figure 8: replicas of two versions serve the same visitors
-// side by side, through three deploys and back again.
+// proveRotation measures figure 8. Replicas of two versions serve the same
+// visitors at the same time, through three deploys and back by one.
 func proveRotation(ctx context.Context, r *run) error {
 	server, err := r.server("--standalone")
 	if err != nil {
@@ -30,7 +31,7 @@ func proveRotation(ctx context.Context, r *run) error {
 	defer func() { _ = server.Stop() }()
 	before, after := newSecret(), newSecret()
 	deploys := []version{
-		{"the old secret alone", before, nil, 14 * 24 * time.Hour},
+		{"only the old secret", before, nil, 14 * 24 * time.Hour},
 		{"old, accepts new", before, []string{after}, 14 * 24 * time.Hour},
 		{"new, accepts old", after, []string{before}, 7 * 24 * time.Hour},
 	}
@@ -58,7 +59,7 @@ func proveRotation(ctx context.Context, r *run) error {
 	return f.err()
 }
 
-// rollout is the visitors on the way through the deploys.
+// rollout contains the visitors during the deploys.
 type rollout struct {
 	*run
 	uri   string
@@ -94,7 +95,7 @@ func (p *rollout) close() {
 	}
 }
 
-// enrol makes the visitors; they sign in at the first site that they meet.
+// enrol creates the visitors. They sign in at the first site they use.
 func (p *rollout) enrol(n int) {
 	c := newClient(new(trace))
 	for i := range n {
@@ -102,11 +103,11 @@ func (p *rollout) enrol(n int) {
 	}
 }
 
-// overlap has replicas of two versions at once: a rolling deploy from one to
-// the other. A request finds either.
+// overlap runs replicas of two versions at the same time, like a rolling
+// deploy. Each request reaches one of them.
 func (p *rollout) overlap(ctx context.Context, from, to string) error {
 	sites := []*site{p.sited[from], p.sited[to]}
-	// What a later version writes beside ours stays.
+	// Fields written by a later version stay.
 	if err := p.foreign(ctx, sites[0]); err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (p *rollout) visit(u *citizen, s *site, step int) {
 	}
 }
 
-// foreign writes what only a later version knows into half of the records.
+// foreign adds fields of a later version to half of the records.
 func (p *rollout) foreign(ctx context.Context, s *site) error {
 	for i, u := range p.users {
 		if u.id == "" || i%2 == 0 {
@@ -173,8 +174,8 @@ func (p *rollout) checkForeign(ctx context.Context, s *site) error {
 	return nil
 }
 
-// drop is the third deploy of a rotation, after every old cookie has been
-// renewed: the old secret is not accepted any more.
+// drop is the third deploy of a rotation. All old cookies have been renewed,
+// and the old secret is no longer accepted.
 func (p *rollout) drop(ctx context.Context, uri, secret string) error {
 	last := p.sited["new, accepts old"]
 	for _, u := range p.users {

@@ -16,12 +16,12 @@ import (
 	"github.com/holdfast-go/session/internal/faultmongo/realserver"
 )
 
-// run is what the figures of one invocation share.
+// run contains the common state of one invocation.
 type run struct {
 	short bool
 	seed  uint64
 	dir   string
-	chaos *chaosTrace // of figure 3, for figure 9
+	chaos *chaosTrace // the run of figure 3, also used by figure 9
 }
 
 func newRun(short bool, seed uint64) (*run, error) {
@@ -31,7 +31,7 @@ func newRun(short bool, seed uint64) (*run, error) {
 
 func (r *run) close() { _ = os.RemoveAll(r.dir) }
 
-// size chooses between the full figure and the gate's.
+// size returns the size of the full figure, or of the short one.
 func (r *run) size(full, short int) int {
 	if r.short {
 		return short
@@ -44,12 +44,12 @@ func (r *run) say(format string, args ...any) {
 	fmt.Printf("  "+format+"\n", args...)
 }
 
-// folder is a new one for a server's data or an app's logs.
+// folder creates a folder for a server's data or an app's logs.
 func (r *run) folder(name string) (string, error) {
 	return os.MkdirTemp(r.dir, name+"-*")
 }
 
-// server starts SecantusDB on a folder of its own.
+// server starts SecantusDB with a new folder.
 func (r *run) server(args ...string) (*realserver.Server, error) {
 	dir, err := r.folder("data")
 	if err != nil {
@@ -58,7 +58,7 @@ func (r *run) server(args ...string) (*realserver.Server, error) {
 	return realserver.Secantus(filepath.Join(dir, "wt"), args...)
 }
 
-// connect is a client of the proof's own, to look into the database.
+// connect returns a separate client for inspecting the database.
 func connect(uri string) (*mongo.Client, func(), error) {
 	client, err := mongo.Connect(options.Client().ApplyURI(uri))
 	if err != nil {
@@ -75,7 +75,7 @@ func disconnect(client *mongo.Client) {
 
 func newSecret() string { return rand.Text() + rand.Text() }
 
-// failures collects what does not hold and says how much more there is.
+// failures collects the first failures and counts the others.
 type failures struct {
 	list []string
 	more int
@@ -100,14 +100,15 @@ func (f *failures) err() error {
 	return errors.New(text)
 }
 
-// want adds a failure unless got is zero.
+// zero adds a failure unless got is zero.
 func (f *failures) zero(what string, got int) {
 	if got != 0 {
 		f.add("%d %s, want 0", got, what)
 	}
 }
 
-// serverAt is server on a given folder, and its end.
+// serverAt is like server, but uses a given folder. It also returns a function
+// to stop the server.
 func (r *run) serverAt(dir string, args ...string) (*realserver.Server, func(), error) {
 	s, err := realserver.Secantus(dir, args...)
 	if err != nil {

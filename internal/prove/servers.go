@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// proveServers is what concerns the server rather than the sessions.
+// proveServers measures the properties of the store on a server.
 func proveServers(ctx context.Context, r *run) error {
 	f := new(failures)
 	for _, prove := range []struct {
@@ -32,8 +32,8 @@ func proveServers(ctx context.Context, r *run) error {
 	return f.err()
 }
 
-// indexesAtOnce has twenty instances open one new collection, then one with
-// the TTL index of an older setting.
+// indexesAtOnce opens a new collection from twenty instances, and then a
+// collection with an older TTL index.
 func indexesAtOnce(ctx context.Context, r *run) error {
 	server, err := r.server("--standalone")
 	if err != nil {
@@ -68,7 +68,7 @@ func indexesAtOnce(ctx context.Context, r *run) error {
 				ttl = *spec.ExpireAfterSeconds
 			}
 		}
-		r.say("twenty instances at once, an older TTL index there: %t: %d indexes, TTL %d s", old, len(specs), ttl)
+		r.say("twenty instances at once, older TTL index %t: %d indexes, TTL %d s", old, len(specs), ttl)
 		if len(specs) != 3 || ttl != 300 {
 			return fmt.Errorf("%d indexes, TTL %d, want 3 and 300", len(specs), ttl)
 		}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// proveShutdown ends apps as deploys do, while visitors are at it, and closes a
-// store under its users.
+// proveShutdown shuts apps down while visitors send requests, and closes a
+// store in use.
 func proveShutdown(ctx context.Context, r *run) error {
 	c, server, err := r.mortals(ctx, "shutdown", "--standalone")
 	if err != nil {
@@ -18,7 +18,7 @@ func proveShutdown(ctx context.Context, r *run) error {
 	defer func() { _ = server.Stop() }()
 	times := r.size(50, 5)
 	f := new(failures)
-	err = c.endApps(ctx, server.URI, fmt.Sprintf("http.Server.Shutdown and Close in the middle of load, %d times, no goroutine left", times), times,
+	err = c.endApps(ctx, server.URI, fmt.Sprintf("http.Server.Shutdown and Close under load, %d times, no goroutine left", times), times,
 		func(a *replaceable) error { return a.stop() })
 	if err != nil {
 		f.add("%v", err)
@@ -29,7 +29,7 @@ func proveShutdown(ctx context.Context, r *run) error {
 	return f.err()
 }
 
-// closeStore takes the store away from requests that are under way.
+// closeStore closes the store during requests.
 func (r *run) closeStore(ctx context.Context, uri string, f *failures) error {
 	rounds := r.size(30, 5)
 	var answered, failed int64
@@ -45,7 +45,7 @@ func (r *run) closeStore(ctx context.Context, uri string, f *failures) error {
 		var done, maybe, stopped atomic.Int64
 		time.AfterFunc(150*time.Millisecond, func() {
 			closed, cancel := context.WithCancel(ctx)
-			cancel() // what is under way fails at once
+			cancel() // running operations fail immediately
 			_ = s.store.Close(closed)
 			_ = s.coll.Database().Client().Disconnect(closed)
 			stopped.Store(1)
@@ -75,7 +75,7 @@ func (r *run) closeStore(ctx context.Context, uri string, f *failures) error {
 		answered += done.Load()
 		failed += maybe.Load()
 	}
-	r.say("the store closed under 8 users, %d times: %d changes answered, all stored; %d without certainty", rounds, answered, failed)
+	r.say("the store closed under 8 users, %d times: %d acknowledged changes, all stored; %d with ErrUncertain", rounds, answered, failed)
 	return nil
 }
 
@@ -87,12 +87,13 @@ func countOf(ctx context.Context, uri, secret, cookie string) (int64, error) {
 	defer s.close()
 	a := newClient(new(trace)).ask("GET", s.url, "/me", cookie)
 	if !ok(a) {
-		return 0, fmt.Errorf("answered %d: %s", a.status, a.body)
+		return 0, fmt.Errorf("status %d: %s", a.status, a.body)
 	}
 	return int64(a.Count), nil
 }
 
-// goroutinesAbove waits until no more run than before.
+// goroutinesAbove waits until the number of goroutines is at most before, and
+// returns the difference.
 func goroutinesAbove(before int) (more int) {
 	for range 300 {
 		if more = runtime.NumGoroutine() - before; more <= 0 {

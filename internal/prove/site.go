@@ -20,20 +20,20 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// site is the app in this process, where a figure needs to look inside.
+// site is an app in this process, for figures that inspect its state.
 type site struct {
 	*app
 	url      string
-	uri      string // of the database
+	uri      string // URI of the database
 	coll     *mongo.Collection
 	store    *mongostore.Store
 	finds    atomic.Int64
-	commands atomic.Int64 // all that the driver sent, finds too
+	commands atomic.Int64 // all commands sent by the driver, including finds
 	logged   *journal
 	close    func()
 }
 
-// siteOn serves the app from a database, with further options of the manager.
+// siteOn returns a site using a database, with further options of the manager.
 func siteOn(ctx context.Context, uri, secret string, opts ...session.Option) (*site, error) {
 	s := &site{app: new(app), uri: uri, logged: new(journal)}
 	client, err := mongo.Connect(options.Client().ApplyURI(uri).SetMonitor(&event.CommandMonitor{
@@ -74,7 +74,7 @@ func siteOn(ctx context.Context, uri, secret string, opts ...session.Option) (*s
 	return s, nil
 }
 
-// withSite starts a server and one site on it for the time of f.
+// withSite starts a server and a site for the duration of f.
 func (r *run) withSite(ctx context.Context, f func(*site) error, opts ...session.Option) error {
 	server, err := r.server("--standalone")
 	if err != nil {
@@ -89,7 +89,7 @@ func (r *run) withSite(ctx context.Context, f func(*site) error, opts ...session
 	return f(s)
 }
 
-// dial is for requests that no http.Client would send.
+// dial is for requests that an http.Client refuses to send.
 func (s *site) dial() (net.Conn, error) {
 	return net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 }
@@ -112,7 +112,7 @@ func (j *journal) count(text string) int {
 	return bytes.Count(j.b.Bytes(), []byte(text))
 }
 
-// parallel calls f for 0 to n-1 from a number of workers.
+// parallel calls f(0) to f(n-1) from a number of workers.
 func parallel(n, workers int, f func(i int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -126,8 +126,8 @@ func parallel(n, workers int, f func(i int)) {
 	wg.Wait()
 }
 
-// rate is for the eye.
+// rate returns the number of events per second since a time.
 func rate(n int, since time.Time) float64 { return float64(n) / time.Since(since).Seconds() }
 
-// ok tells an answer that a healthy site gives.
+// ok reports whether a request succeeded.
 func ok(a answer) bool { return a.status == http.StatusOK }

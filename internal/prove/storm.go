@@ -23,8 +23,8 @@ var stormCodes = []int32{
 	faultmongo.ExceededTimeLimit, faultmongo.NotWritablePrimary, faultmongo.InterruptedAtShutdown,
 }
 
-// proveStorm has an app for each code, all at once: what is measured is of one
-// process each.
+// proveStorm runs one app process for each code, all at the same time. It
+// measures each process separately.
 func proveStorm(ctx context.Context, r *run) error {
 	server, err := r.server("--standalone")
 	if err != nil {
@@ -45,21 +45,21 @@ func proveStorm(ctx context.Context, r *run) error {
 			continue
 		}
 		for _, p := range results[i].phases {
-			r.say("code %5d to %-10s for %v: %d requests, %.1f commands each, %.1f %% of one core, slowest answer %v",
+			r.say("code %5d to %-10s for %v: %d requests, %.1f commands each, %.1f %% of one core, slowest response %v",
 				code, p.what, p.took.Round(time.Second), p.requests, p.commands, p.cpu, p.slowest.Round(10*time.Millisecond))
 			if p.commands >= maxCommands || p.cpu >= maxCPU || p.requests == 0 {
 				f.add("code %d to %s: %.1f commands a request, %.1f %% CPU", code, p.what, p.commands, p.cpu)
 			}
 			if p.slowest > 2*storeTimeout+slack {
-				f.add("code %d to %s: an answer took %v", code, p.what, p.slowest)
+				f.add("code %d to %s: a response took %v", code, p.what, p.slowest)
 			}
 		}
-		f.zero(fmt.Sprintf("requests not answered 503 with code %d", code), int(results[i].odd.Load()))
+		f.zero(fmt.Sprintf("requests without status 503 with code %d", code), int(results[i].odd.Load()))
 	}
 	return f.err()
 }
 
-// storm is one app whose server answers with one code.
+// storm is one app whose server responds with one error code.
 type storm struct {
 	phases []phase
 	odd    atomic.Int64
@@ -109,7 +109,7 @@ func (r *run) storm(ctx context.Context, server *realserver.Server, code int32) 
 	return s, nil
 }
 
-// phase lets 20 visitors ask again and again while the fault lasts.
+// phase lets 20 visitors repeat a request while the fault lasts.
 func (s *storm) phase(ctx context.Context, proxy *faultmongo.Proxy, app *process, f faultmongo.Fault, path string, length time.Duration) (p phase, err error) {
 	const visitors = 20
 	t := new(trace)
@@ -117,7 +117,7 @@ func (s *storm) phase(ctx context.Context, proxy *faultmongo.Proxy, app *process
 	cookies := make([]string, visitors)
 	for i := range cookies {
 		a := c.ask("POST", app.url, query("/login", "user", fmt.Sprint("v", i)), "")
-		for range 20 { // the storm before may not be over for the driver
+		for range 20 { // the driver may not have recovered from the previous phase
 			if ok(a) {
 				break
 			}

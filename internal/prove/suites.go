@@ -18,13 +18,14 @@ import (
 	"github.com/holdfast-go/session/mongostore"
 )
 
-// root is the library's folder. This module is only ever used in its checkout.
+// root returns the folder of the library. This module is used only in a
+// checkout.
 func root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// goTest runs tests of the library and relays their result.
+// goTest runs tests of the library and prints their results.
 func (r *run) goTest(ctx context.Context, env []string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-count=1"}, args...)...)
 	cmd.Dir = root()
@@ -48,11 +49,11 @@ func (r *run) goTest(ctx context.Context, env []string, args ...string) error {
 	return nil
 }
 
-// proveRaces and proveWrites are figures 1 and 2, whose tests are package
-// stress.
+// proveRaces measures figure 1 and proveWrites figure 2, using the tests of
+// package stress.
 func proveRaces(ctx context.Context, r *run) error {
 	if r.short {
-		return r.stress(ctx, "TestSignOut_TwoProcesses/all") // the gate runs them all, among the library's tests
+		return r.stress(ctx, "TestSignOut_TwoProcesses/all") // the gate runs all of them with the library's tests
 	}
 	return r.stress(ctx, "TestSignOut_TwoProcesses|TestSignIn_TwoProcesses")
 }
@@ -74,8 +75,8 @@ func (r *run) stress(ctx context.Context, tests string) error {
 	return r.goTest(ctx, env, "-v", "-timeout=60m", "-run="+tests, "./internal/stress")
 }
 
-// proveSuites is figure 10: the library's own tests, on a standalone server
-// and on a replica set of one member.
+// proveSuites measures figure 10: the library's own tests, on a standalone
+// server and on a replica set of one member.
 func proveSuites(ctx context.Context, r *run) error {
 	packages := []string{"./mongostore"}
 	if !r.short {
@@ -86,7 +87,7 @@ func proveSuites(ctx context.Context, r *run) error {
 	}
 	for _, kind := range [][]string{{"standalone", "--standalone"}, {"replica set"}} {
 		if r.short && kind[0] != "standalone" {
-			continue // the gate has one of its own
+			continue // the gate has such a stage itself
 		}
 		r.say("-race on SecantusDB, %s:", kind[0])
 		for _, pkg := range packages {
@@ -98,7 +99,7 @@ func proveSuites(ctx context.Context, r *run) error {
 	return r.protocols(ctx)
 }
 
-// tested lists the packages of the library that have tests.
+// tested returns the packages of the library with tests.
 func tested(ctx context.Context) ([]string, error) {
 	cmd := exec.CommandContext(ctx, "go", "list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}", "./...")
 	cmd.Dir = root()
@@ -109,8 +110,8 @@ func tested(ctx context.Context) ([]string, error) {
 	return strings.Fields(string(out)), nil
 }
 
-// suite gives a package's tests a server of their own: as a replica set
-// SecantusDB looks through all retryable writes of half an hour at each new one.
+// suite runs a package's tests on a new server. With a shared replica set,
+// SecantusDB would search all retryable writes of half an hour at each new one.
 func (r *run) suite(ctx context.Context, pkg string, args []string) error {
 	server, err := r.server(args...)
 	if err != nil {
@@ -120,8 +121,8 @@ func (r *run) suite(ctx context.Context, pkg string, args []string) error {
 	return r.goTest(ctx, []string{"MONGO_URI=" + server.URI}, "-race", "-shuffle=on", "-short", "-timeout=30m", pkg)
 }
 
-// protocols walks through a sign-in, a change and a sign-out by both versions
-// of HTTP, over TLS and with the cookie as browsers get it.
+// protocols signs in, makes a change and signs out with both versions of HTTP,
+// over TLS and with a cookie jar.
 func (r *run) protocols(ctx context.Context) error {
 	server, err := r.server("--standalone")
 	if err != nil {
@@ -142,7 +143,7 @@ func (r *run) protocols(ctx context.Context) error {
 			return err
 		}
 	}
-	r.say("sign-in, change and sign-out by HTTP/1.1 and HTTP/2: as they should be")
+	r.say("sign-in, change and sign-out with HTTP/1.1 and HTTP/2: as expected")
 	return nil
 }
 
@@ -174,7 +175,7 @@ func walkThrough(a *app, h2 bool) error {
 		body, err := io.ReadAll(res.Body)
 		res.Body.Close()
 		if err != nil || (res.ProtoMajor == 2) != h2 || !strings.Contains(string(body), s.want) {
-			return fmt.Errorf("%s %s by %s: %d %s, want %s: %v", s.method, s.path, res.Proto, res.StatusCode, body, s.want, err)
+			return fmt.Errorf("%s %s with %s: %d %s, want %s: %v", s.method, s.path, res.Proto, res.StatusCode, body, s.want, err)
 		}
 	}
 	return nil

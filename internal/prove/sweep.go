@@ -34,7 +34,7 @@ func sweepFerret(ctx context.Context, r *run) error {
 	return errors.Join(r.sweeps(ctx, server, r.size(1_000, 100), 50), server.Stop())
 }
 
-// sweeps has five replicas remove expired records among live ones.
+// sweeps lets five replicas remove expired records and keep live ones.
 func (r *run) sweeps(ctx context.Context, server *realserver.Server, expired, live int) error {
 	client, done, err := connect(server.URI)
 	if err != nil {
@@ -42,8 +42,8 @@ func (r *run) sweeps(ctx context.Context, server *realserver.Server, expired, li
 	}
 	defer done()
 	coll := client.Database("sweep").Collection("http_sessions")
-	// The indexes first, as in life: to build them on a full collection takes
-	// some servers longer than Open waits.
+	// Create the indexes first, as in production. On some servers, indexing a
+	// full collection takes longer than Open waits.
 	first, err := mongostore.OpenCollection(ctx, coll, mongostore.WithExpiry(mongostore.ExpiryNone))
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (r *run) sweeps(ctx context.Context, server *realserver.Server, expired, li
 	if err := fill(ctx, coll, expired, now.Add(-time.Hour)); err != nil {
 		return err
 	}
-	// Within the margin of ten minutes, and later: both have to stay.
+	// Records within the margin of ten minutes and live records must stay.
 	if err := fill(ctx, coll, live/2, now.Add(-8*time.Minute)); err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (r *run) sweeps(ctx context.Context, server *realserver.Server, expired, li
 	return f.err()
 }
 
-// fill inserts records with nothing but what the sweep looks at.
+// fill inserts records that have only the fields used by the sweep.
 func fill(ctx context.Context, coll *mongo.Collection, n int, expires time.Time) error {
 	for n > 0 {
 		docs := make([]any, min(n, 2_000))
@@ -117,7 +117,7 @@ func fill(ctx context.Context, coll *mongo.Collection, n int, expires time.Time)
 	return nil
 }
 
-// sweepingStore opens a replica's store whose batches are counted.
+// sweepingStore opens the store of a replica and counts its batches.
 func sweepingStore(ctx context.Context, uri string, largest *highest, batches *atomic.Int64) (*mongostore.Store, func(), error) {
 	client, err := mongo.Connect(options.Client().ApplyURI(uri).SetMonitor(&event.CommandMonitor{
 		Started: func(_ context.Context, e *event.CommandStartedEvent) {
@@ -141,8 +141,8 @@ func sweepingStore(ctx context.Context, uri string, largest *highest, batches *a
 	return s, func() { _ = s.Close(ctx); disconnect(client) }, nil
 }
 
-// drained waits until no more than live are left, or half an hour, and counts
-// what is older.
+// drained waits until at most live records are left, for up to half an hour,
+// and returns the number of older ones.
 func drained(ctx context.Context, coll *mongo.Collection, live int, before time.Time) (int64, error) {
 	for range 900 {
 		all, err := coll.EstimatedDocumentCount(ctx)

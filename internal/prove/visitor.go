@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// visitor is a browser that remembers what it was told, and holds every answer
-// against that. What an answer acknowledged must be so from then on; what was
-// not acknowledged may be so or not, until an answer tells.
+// visitor is a browser that compares every response with the earlier ones. A
+// change must be visible once it has been acknowledged. An unacknowledged
+// change may be visible or not, until a response shows it.
 type visitor struct {
 	mu   sync.Mutex
-	last []string // answers
+	last []string // the last responses
 
 	*client
 	name string
@@ -24,28 +24,28 @@ type visitor struct {
 	rng  *rand.Rand
 
 	cookie  string
-	known   *memory // nil: no session
-	ghost   *memory // of a renewal that was not acknowledged
-	fresh   *memory // what a sign-in may have begun in place of known
+	known   *memory // nil if there is no session
+	ghost   *memory // the session of an unacknowledged renewal
+	fresh   *memory // a session that a sign-in may have started in place of known
 	limbo   bool    // a change of token or a sign-out was not acknowledged
 	dead    []string
 	ended   []string // IDs of the sessions signed out of
 	items   int
-	done    map[string]int // acknowledged, by kind
-	again   int            // sessions that an unanswered renewal or sign-out ended for the visitor
-	open    []time.Time    // Updates answered as uncertain
-	lately  int            // of them, those that were applied after a read had not found them
-	orphans int            // sign-ins without an answer
+	done    map[string]int // acknowledged changes, by kind
+	again   int            // number of sessions ended for the visitor by a renewal or sign-out without a response
+	open    []time.Time    // times of Updates with ErrUncertain
+	lately  int            // number of those applied after a read had not found them
+	orphans int            // number of sign-ins without a response
 }
 
 const maxLate = 30 * time.Second
 
-// memory is what a visitor knows of its session.
+// memory is the visitor's knowledge of its session.
 type memory struct {
 	id        string
-	users     []string   // possible ones
+	users     []string   // possible users
 	low, high int        // bounds of the counter
-	carts     [][]string // possible ones
+	carts     [][]string // possible carts
 }
 
 func newVisitor(c *client, name string, apps []string, seed uint64) *visitor {
@@ -64,7 +64,7 @@ func (v *visitor) send(method, path string) answer {
 	return a
 }
 
-// ask remembers the last answers, to tell how a promise came to be broken.
+// ask keeps the last responses, to explain a violated guarantee.
 func (v *visitor) ask(method, app, path, cookie string) answer {
 	a := v.client.ask(method, app, path, cookie)
 	v.mu.Lock()
@@ -80,7 +80,7 @@ func (v *visitor) wrong(format string, args ...any) {
 	v.trace.wrong("%s\n      %s", fmt.Sprintf(format, args...), strings.Join(v.last, "\n      "))
 }
 
-// step does one thing that a visitor does.
+// step does one random thing.
 func (v *visitor) step() {
 	switch n := v.rng.IntN(100); {
 	case v.limbo || v.fresh != nil || n < 20:
@@ -112,13 +112,13 @@ func (v *visitor) step() {
 	}
 }
 
-// look reads the session, which settles what was open.
+// look reads the session and so resolves unknown outcomes.
 func (v *visitor) look() {
 	a := v.send("GET", "/me")
 	switch {
 	case a.status != http.StatusOK:
 		if !a.failed() {
-			v.wrong("%s: a read was answered %d: %s", v.name, a.status, a.body)
+			v.wrong("%s: a read returned %d: %s", v.name, a.status, a.body)
 		}
 	case a.sets:
 		v.wrong("%s: a read set a cookie", v.name)
@@ -145,7 +145,7 @@ func (v *visitor) lose(why string) {
 	v.known, v.cookie = nil, ""
 }
 
-// compare holds a session that an answer shows against what is known of it.
+// compare compares the session in a response with the visitor's knowledge.
 func (v *visitor) compare(s *state) {
 	k := v.known
 	switch {
@@ -161,9 +161,9 @@ func (v *visitor) compare(s *state) {
 	v.remember(s)
 }
 
-// late tells how many Updates, of those that were answered as uncertain a short
-// while ago, may have been applied since then: an overloaded server applies what
-// it has queued, though the client has gone. It counts those that were.
+// late returns how many recent Updates with ErrUncertain may have been applied
+// late: an overloaded server applies queued commands even if the client has
+// gone. It counts the applied ones.
 func (v *visitor) late(beyond int) int {
 	v.open = slices.DeleteFunc(v.open, func(at time.Time) bool { return time.Since(at) > maxLate })
 	n := min(max(beyond, 0), len(v.open))
@@ -176,20 +176,20 @@ func (v *visitor) remember(s *state) {
 	v.known = &memory{s.ID, []string{s.User}, s.Count, s.Count, [][]string{s.Cart}}
 }
 
-// refused judges an answer that is neither a success nor the store's failure.
+// refused judges a response that is neither a success nor a store error.
 func (v *visitor) refused(what string, a answer) {
 	switch {
 	case a.failed():
 	case v.ghost != nil && a.status == http.StatusConflict:
-		// The token that an unanswered renewal superseded: the visitor has to
-		// begin again without it.
+		// The token was superseded by a renewal without a response. The visitor
+		// starts again without it.
 		v.cookie, v.ghost, v.limbo, v.known = "", nil, false, nil
 	default:
-		v.wrong("%s: %s was answered %d: %s", v.name, what, a.status, a.body)
+		v.wrong("%s: %s returned %d: %s", v.name, what, a.status, a.body)
 	}
 }
 
-// addItem changes the cart by Set. A visitor without a session gets one.
+// addItem changes the cart with Set. A visitor without a session gets one.
 func (v *visitor) addItem() {
 	v.items++
 	item := fmt.Sprintf("%s-%d", v.name, v.items)
@@ -211,14 +211,14 @@ func (v *visitor) addItem() {
 	}
 }
 
-// with is what the app makes of a cart.
+// with returns the cart as computed by the app.
 func with(cart []string, item string) []string {
 	next := append(slices.Clone(cart), item)
 	return next[max(0, len(next)-8):]
 }
 
-// settle takes an acknowledged change over: expect makes of what was known what
-// must be known now.
+// settle records an acknowledged change. The function expect applies the change
+// to the visitor's knowledge.
 func (v *visitor) settle(a *answer, expect func(*memory)) {
 	if a.sets {
 		if v.known != nil {
@@ -234,7 +234,7 @@ func (v *visitor) settle(a *answer, expect func(*memory)) {
 	v.compare(&a.state)
 }
 
-// count sends up to three Updates at once, to both replicas.
+// count sends up to three concurrent Updates, to both replicas.
 func (v *visitor) count() {
 	var wg sync.WaitGroup
 	answers := make([]answer, 1+v.rng.IntN(3))
@@ -264,7 +264,7 @@ func (v *visitor) count() {
 		}
 		k.high += v.late(a.Count - k.high)
 		if a.Count <= low || a.Count > k.high || a.ID != k.id {
-			v.wrong("%s: an Update answered %d in session %s, want %d to %d in %s", v.name, a.Count, a.ID, low+1, k.high, k.id)
+			v.wrong("%s: an Update returned %d in session %s, want %d to %d in %s", v.name, a.Count, a.ID, low+1, k.high, k.id)
 		}
 	}
 }
@@ -285,10 +285,11 @@ func (v *visitor) devices() {
 	}
 }
 
-// otherDevice signs in elsewhere, then ends all other sessions from here.
+// otherDevice signs in on another device, then ends all other sessions from
+// this one.
 func (v *visitor) otherDevice() {
 	there := v.ask("POST", v.app(), query("/login", "user", v.name), "")
-	v.orphans++ // until it is known to be gone
+	v.orphans++ // until it is known to have ended
 	here := v.send("POST", "/revoke")
 	switch {
 	case here.status != http.StatusOK:
@@ -315,14 +316,14 @@ func (v *visitor) renew() {
 	v.settle(&a, func(*memory) {})
 }
 
-// signIn begins a session, makes an anonymous one the user's or renews the
-// user's own.
+// signIn starts a session, signs in to an anonymous session or renews the
+// user's own session.
 func (v *visitor) signIn() {
 	a := v.send("POST", query("/login", "user", v.name))
 	if a.status != http.StatusOK {
 		v.refused("a sign-in", a)
 		if v.known == nil {
-			v.orphans++ // perhaps a record whose token nobody has
+			v.orphans++ // there may be a record without a client
 			return
 		}
 		v.known.users = append(v.known.users, v.name)
@@ -340,7 +341,8 @@ func (v *visitor) signIn() {
 	v.settle(&a, func(k *memory) { k.users = []string{v.name} })
 }
 
-// twice is two clicks on "Log in" in one session, which get one token.
+// twice sends two concurrent sign-ins over one session, which must get one
+// token.
 func (v *visitor) twice() {
 	var wg sync.WaitGroup
 	answers := make([]answer, 2)
@@ -367,17 +369,17 @@ func (v *visitor) twice() {
 	v.done["sign-in"] += len(done)
 	v.dead = append(v.dead, v.cookie)
 	v.cookie = done[0].cookie
-	v.fresh = v.known // a handler that joins has not seen the session's data
+	v.fresh = v.known // a joining handler has not seen the session's data
 }
 
-// rejoin is a sign-in with the token that an unanswered renewal superseded: it
-// gets the renewed session, or a new one where that was too long ago or the
-// session had ended. The next look tells which.
+// rejoin signs in with a token superseded by a renewal without a response. The
+// visitor gets the renewed session. If the renewal is too old or the session
+// has ended, it gets a new one. The next look shows which.
 func (v *visitor) rejoin(a *answer) {
 	v.cookie = a.cookie
 	v.known, v.ghost = v.ghost, nil
 	v.known.users = []string{v.name}
-	v.fresh = v.known // whose data the handler has not seen
+	v.fresh = v.known // the handler has not seen its data
 	if a.ID != v.known.id {
 		v.fresh = &memory{a.ID, v.known.users, a.Count, a.Count, [][]string{a.Cart}}
 	}
@@ -399,7 +401,7 @@ func (v *visitor) signOut() {
 	v.cookie, v.known = "", nil
 }
 
-// replay presents a token that was renewed or signed out of.
+// replay presents a token from before a renewal or sign-out.
 func (v *visitor) replay() {
 	if len(v.dead) > 0 {
 		v.replayOne(v.dead[v.rng.IntN(len(v.dead))])
@@ -413,7 +415,7 @@ func (v *visitor) replayOne(cookie string) {
 	}
 }
 
-// verify is the judgement at the end, when nothing fails any more.
+// verify checks the guarantees at the end, when no faults happen.
 func (v *visitor) verify() {
 	for _, app := range v.apps {
 		v.apps = []string{app}
@@ -424,7 +426,7 @@ func (v *visitor) verify() {
 	}
 }
 
-// live walks until the time is up, with pauses for thought.
+// live repeats steps until stop is closed, with random pauses.
 func (v *visitor) live(stop <-chan struct{}, thought time.Duration) {
 	for {
 		v.step()

@@ -12,22 +12,21 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// A checker that finds nothing must be one that can find: each of these apps
-// breaks one promise.
+// Each app breaks one guarantee, and the visitor must notice it.
 func TestVisitor_Finds(t *testing.T) {
 	cases := []struct {
 		name string
 		lie  func(next http.Handler) http.Handler
-		want string // in what the visitor says; empty: nothing to find
+		want string // part of the visitor's message; empty if nothing is broken
 	}{
-		{"honest", func(next http.Handler) http.Handler { return next }, ""},
+		{"correct", func(next http.Handler) http.Handler { return next }, ""},
 		{"anonymous now and then", everyNth(23, func(r *http.Request) { r.Header.Del("Cookie") }), "is lost"},
 		{"clears the cookie of a failure", failing(func(w http.ResponseWriter) {
 			w.Header().Set("Set-Cookie", "session=; Max-Age=0")
 		}), "cleared the cookie"},
-		{"answers an Update that it drops", dropping("/count"), "counter is"},
-		{"answers a change that it drops", dropping("/cart"), "cart is"},
-		{"answers a sign-out that it drops", dropping("/logout"), "left the cookie"},
+		{"drops an Update", dropping("/count"), "counter is"},
+		{"drops a change", dropping("/cart"), "cart is"},
+		{"drops a sign-out", dropping("/logout"), "left the cookie"},
 		{"opens dead tokens", resurrecting(), "dead token opens"},
 	}
 	for _, c := range cases {
@@ -35,7 +34,7 @@ func TestVisitor_Finds(t *testing.T) {
 			said := live(t, c.lie)
 			switch {
 			case c.want == "" && said != "":
-				t.Fatalf("an honest app: %s", said)
+				t.Fatalf("a correct app: %s", said)
 			case !strings.Contains(said, c.want):
 				t.Fatalf("want %q in: %s", c.want, said)
 			}
@@ -63,7 +62,7 @@ func live(t *testing.T, lie func(http.Handler) http.Handler) string {
 	return strings.Join(tr.list, "\n")
 }
 
-// everyNth changes one request in n.
+// everyNth changes every nth request.
 func everyNth(n int, change func(*http.Request)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		i := 0
@@ -90,7 +89,8 @@ func failing(how func(http.ResponseWriter)) func(http.Handler) http.Handler {
 	}
 }
 
-// dropping answers one request in ten for a path as if it had been done.
+// dropping drops one of three requests for a path and responds as if it had
+// succeeded.
 func dropping(path string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		i := 0
@@ -103,7 +103,7 @@ func dropping(path string) func(http.Handler) http.Handler {
 	}
 }
 
-// resurrecting answers every cookie that was ever live with what is live now.
+// resurrecting accepts every old cookie in place of the current one.
 func resurrecting() func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		latest := ""

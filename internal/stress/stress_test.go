@@ -173,7 +173,7 @@ func TestSignOut_TwoProcesses(t *testing.T) {
 			}
 			return r.gone(i, id, cookies)
 		})
-		r.t.Logf("%d rounds, %d of %d other requests acted on the session before its end; %d ended by a second SignOut, %d not at all, %d requests repeated: %d resurrections",
+		r.t.Logf("%d rounds, %d of %d other requests acted on the session before its end; %d ended by a second SignOut, %d not at all, %d requests repeated: %d restored sessions",
 			n, met.Load(), 5*n, refused.Load()-spared.Load(), spared.Load(), r.failed.Load(), back)
 	})
 }
@@ -284,7 +284,7 @@ func TestUpdate_TwoProcesses(t *testing.T) {
 		if !r.lossy {
 			require.Zero(r.t, unsure.Load())
 		}
-		r.t.Logf("%d Updates: %d acknowledged, %d told that it is uncertain, %d refused; the count is %d",
+		r.t.Logf("%d Updates: %d acknowledged, %d with ErrUncertain, %d refused; the count is %d",
 			n, acknowledged.Load(), unsure.Load(), told.Load(), got.count)
 	})
 }
@@ -329,6 +329,6 @@ func TestSignIn_TwoProcesses(t *testing.T) {
 			}
 			return nil
 		})
-		r.t.Logf("%d double sign-ins: %d with one token for both, %d of the requests told of an error", n, agreed.Load(), told.Load())
+		r.t.Logf("%d double sign-ins: %d with one token for both, %d requests with an error", n, agreed.Load(), told.Load())
 	})
 }
