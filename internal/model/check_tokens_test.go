@@ -15,7 +15,7 @@ import (
 
 // admitted reports whether the actor's cookie opened a live session at the
 // start. A request admitted to a session may still save and touch it after it
-// has expired; see "Judged once" in docs/explanation/design.md.
+// has expired; see "Admit" in docs/explanation/design.md.
 func (e *end) admitted(a *actor) bool {
 	t, adm := e.admission(a)
 	return adm != nil && t.opens(adm.record) && a.began.Before(adm.record.ExpiresAt)
