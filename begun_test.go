@@ -256,7 +256,7 @@ func (h *hesitant) Read(b []byte) (int, error) {
 
 // If the commit in Hijack fails, the handler can still respond.
 func TestHijack_FailedCommitIsNotTheResponse(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	v.login(a, "ann")
 	res := v.do(a, func(w http.ResponseWriter, r *http.Request, s *session.Session) {

@@ -22,7 +22,7 @@ func loaded(t *testing.T, load func(r *http.Request) *session.Session) middlewar
 }
 
 func TestWrap_AdoptsSessionOfNewContext(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	m := newManager(t, store)
 	a := newApp(t, m, loaded(t, func(r *http.Request) *session.Session { return must(m.Load(r.Context(), r.Cookies())) }))
 	v := newVisitor(t)

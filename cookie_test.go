@@ -197,7 +197,7 @@ func TestCacheHeaders_ForCertainCaches(t *testing.T) {
 // Caches must not store an error page either, whatever headers a middleware
 // sets.
 func TestCacheHeaders_ErrorPage(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	a, v := newApp(t, newManager(t, store), func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("CDN-Cache-Control", "max-age=3600")

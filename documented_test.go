@@ -197,7 +197,7 @@ func TestSave_HandlerErrorStatus(t *testing.T) {
 }
 
 func TestWithErrorHandler_RequestHasNoSession(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	calls := 0
 	m := newManager(t, store, session.WithErrorHandler(func(w http.ResponseWriter, r *http.Request, err error) {
 		calls++

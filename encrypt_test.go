@@ -28,13 +28,13 @@ const (
 // vault is a collection on the server, shared by several managers.
 type vault struct {
 	t testing.TB
-	*hooked
+	*faulty
 	mongo *mongostore.Store
 }
 
 func newVault(t testing.TB) *vault {
 	store := newMongo(t)
-	return &vault{t, &hooked{Store: store}, store}
+	return &vault{t, &faulty{Store: store}, store}
 }
 
 // app serves with a manager of its own, like another deploy.

@@ -22,7 +22,7 @@ import (
 // a session that the store refuses to insert.
 func answerOfFailedCommit(t *testing.T, http2 bool, do handler, opts ...session.Option) answer {
 	t.Helper()
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	store.fail("Insert", errDown)
 	m := newManager(t, store, opts...)
 	srv, v := start(t, m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -201,7 +201,7 @@ func TestWithErrorHandler_SetsNoStatus(t *testing.T) {
 					require.Equal(t, c.body, res.body)
 				}
 				// A failed load is handled in the same way.
-				store := &faulty{Store: memstore.New()}
+				store := newFaulty()
 				a, v := newApp(t, newManager(t, store, session.WithErrorHandler(c.answer))), newVisitor(t)
 				v.login(a, "ann")
 				store.fail("Load", errDown)
@@ -215,7 +215,7 @@ func TestWithErrorHandler_SetsNoStatus(t *testing.T) {
 
 // A compressing middleware changes the length of the page.
 func TestErrorPage_Compressed(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	store.fail("Insert", errDown)
 	srv, v := start(t, zip(newManager(t, store).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		color.Set(session.FromContext(r.Context()), "red")
@@ -228,7 +228,7 @@ func TestErrorPage_Compressed(t *testing.T) {
 
 func TestErrorPage_StoreFails(t *testing.T) {
 	log := new(logs)
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	a, v := newApp(t, newManager(t, store, log.option())), newVisitor(t)
 	v.login(a, "ann")
 	store.fail("Load", errDown)
@@ -258,7 +258,7 @@ func TestErrorPage_StoreFails(t *testing.T) {
 }
 
 func TestWithErrorHandler_Custom(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	m := newManager(t, store, session.WithErrorHandler(func(w http.ResponseWriter, _ *http.Request, err error) {
 		w.WriteHeader(session.HTTPStatus(err))
 		w.Write([]byte("ours"))

@@ -173,7 +173,7 @@ func TestTouch_AfterShorterTimeout(t *testing.T) {
 		v := newVisitor(t)
 		v.login(a, "ann")
 		now.advance(2 * time.Hour)
-		slow := &stopping{Store: store, at: make(chan struct{})}
+		slow, at := stoppedAtUpdates(store)
 		// Its clock is ahead, so the touch is due by time.
 		m := newManager(t, slow, session.WithTouchInterval(0))
 		m.SetClock(func() time.Time { return now.Now().Add(10 * time.Millisecond) })
@@ -181,25 +181,13 @@ func TestTouch_AfterShorterTimeout(t *testing.T) {
 		done := make(chan answer)
 		cookies := v.cookies(a)
 		go func() { done <- bare(t).try(b, nothing, "Cookie", cookies) }()
-		<-slow.at // a touch is about to be written
+		<-at // a touch is about to be written
 		request(v, a, func(s *session.Session) { s.SetTimeouts(time.Minute, day) })
-		slow.at <- struct{}{}
+		at <- struct{}{}
 		require.Equal(t, 200, (<-done).StatusCode)
 		now.advance(time.Minute + 20*time.Millisecond)
 		require.Equal(t, "", v.user(a))
 	})
-}
-
-// stopping stops before each Update until the test continues it.
-type stopping struct {
-	session.Store
-	at chan struct{}
-}
-
-func (s *stopping) Update(ctx ctxT, id session.ID, ch *session.Change) error {
-	s.at <- struct{}{}
-	<-s.at
-	return s.Store.Update(ctx, id, ch)
 }
 
 func TestExpiry_ClocksDiffer(t *testing.T) {

@@ -294,7 +294,7 @@ func TestFault14_ExpiredRecord(t *testing.T) {
 
 func TestFault15_TouchOfDeletedRecord(t *testing.T) {
 	store := newMongo(t)
-	slow := &stopping{Store: store, at: make(chan struct{})}
+	slow, at := stoppedAtUpdates(store)
 	a := newApp(t, newManager(t, store))
 	later := newManager(t, slow)
 	later.SetClock(func() time.Time { return time.Now().Add(2 * time.Hour) })
@@ -304,9 +304,9 @@ func TestFault15_TouchOfDeletedRecord(t *testing.T) {
 	cookie := v.cookies(a)
 	done := make(chan answer)
 	go func() { done <- bare(t).try(b, nothing, "Cookie", cookie) }()
-	<-slow.at
+	<-at
 	request(v, a, (*session.Session).SignOut)
-	slow.at <- struct{}{}
+	at <- struct{}{}
 	require.Equal(t, 200, (<-done).StatusCode)
 	require.Zero(t, documents(t, store))
 }

@@ -114,7 +114,7 @@ func TestLateChange_FailedCommitCutsTheResponse(t *testing.T) {
 			} {
 				t.Run(name+"/"+around+"/"+cause, func(t *testing.T) {
 					bothProtocols(t, func(t *testing.T, http2 bool) {
-						log, store := new(logs), &faulty{Store: memstore.New()}
+						log, store := new(logs), newFaulty()
 						var told error
 						var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 							s := session.FromContext(r.Context())
@@ -165,7 +165,7 @@ func TestLateChange_FailedCommitCutsTheResponse(t *testing.T) {
 // If the client has received all bytes of a declared length, it cannot notice
 // the loss of a later change. The Manager logs the loss.
 func TestLateChange_AfterTheLastByteOfDeclaredLength(t *testing.T) {
-	log, store := new(logs), &faulty{Store: memstore.New()}
+	log, store := new(logs), newFaulty()
 	h, wait := awaited(recoverer(newManager(t, store, log.option()).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := session.FromContext(r.Context())
 		if r.URL.Path == "/login" {
@@ -191,7 +191,7 @@ func TestLateChange_AfterTheLastByteOfDeclaredLength(t *testing.T) {
 // A reverse proxy flushes in another goroutine, where a panic would crash the
 // program.
 func TestLateChange_FailedCommitInAnotherGoroutine(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	v.login(a, "ann")
 	res := v.try(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
@@ -209,7 +209,7 @@ func TestLateChange_FailedCommitInAnotherGoroutine(t *testing.T) {
 // The context ends too, for handlers that ignore the errors of Write.
 func TestLateChange_FailedCommitEndsTheContext(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, http2 bool) {
-		store := &faulty{Store: memstore.New()}
+		store := newFaulty()
 		ended := make(chan error, 1)
 		srv, v := start(t, newManager(t, store).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s := session.FromContext(r.Context())
@@ -234,7 +234,7 @@ func TestLateChange_FailedCommitEndsTheContext(t *testing.T) {
 // A handler that sets a deadline for each write does not undo the cut.
 func TestLateChange_DeadlinesOfTheHandler(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, http2 bool) {
-		store := &faulty{Store: memstore.New()}
+		store := newFaulty()
 		h, wait := awaited(recoverer(newManager(t, store).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s := session.FromContext(r.Context())
 			if r.URL.Path == "/login" {
@@ -260,7 +260,7 @@ func TestLateChange_DeadlinesOfTheHandler(t *testing.T) {
 // If the writer does not support deadlines, only the panic at the end cuts the
 // connection.
 func TestLateChange_FailedCommitWithoutDeadlines(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	m := newManager(t, store)
 	s := must(m.Load(background, nil))
 	s.SignIn("ann")
@@ -285,7 +285,7 @@ func TestLateChange_FailedCommitWithoutDeadlines(t *testing.T) {
 
 // The handler deals with a late Save that fails.
 func TestLateChange_FailedSaveThenDiscard(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	v.login(a, "ann")
 	res := v.do(a, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {

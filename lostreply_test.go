@@ -12,27 +12,12 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// uncertain loses the next replies of an operation, either after applying the
-// writes or without applying them.
-func (f *faulty) uncertain(op string, applied bool, times int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.lost == nil {
-		f.lost, f.dropped = map[string]int{}, map[string]int{}
-	}
-	if applied {
-		f.lost[op] = times
-	} else {
-		f.dropped[op] = times
-	}
-}
-
 // eachLoss runs a test twice: with lost replies of applied writes and of writes
 // that were not applied.
 func eachLoss(t *testing.T, f func(t *testing.T, store *faulty, applied bool)) {
 	for _, applied := range []bool{true, false} {
 		t.Run(fmt.Sprintf("applied=%v", applied), func(t *testing.T) {
-			f(t, &faulty{Store: memstore.New()}, applied)
+			f(t, newFaulty(), applied)
 		})
 	}
 }
@@ -119,7 +104,7 @@ func TestUpdate_LostReplies(t *testing.T) {
 }
 
 func TestSignOut_LostReplies(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	m := newManager(t, store)
 	a, v := newApp(t, m), newVisitor(t)
 	v.login(a, "ann")
@@ -137,15 +122,18 @@ func TestSignOut_LostReplies(t *testing.T) {
 // and renewed again. The first request cannot tell whether its change was
 // stored.
 func TestRenew_RenewedAgain(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) { color.Set(s, "red") })
 	cookie := v.cookies(a)
-	late := newManager(t, &afterUpdate{store, func() {
+	late := &faulty{Store: store}
+	late.once(op("Update"), func(c call) error {
+		require.NoError(t, c.do())
 		v.login(a, "ann")
 		request(v, a, (*session.Session).Renew)
-	}})
-	s := must(late.Load(background, []*http.Cookie{must(http.ParseCookie(cookie))[0]}))
+		return errReplyLost
+	})
+	s := must(newManager(t, late).Load(background, []*http.Cookie{must(http.ParseCookie(cookie))[0]}))
 	s.SignIn("ann")
 	color.Set(s, "blue")
 	require.ErrorIs(t, s.Save(background), session.ErrUncertain)
@@ -153,92 +141,53 @@ func TestRenew_RenewedAgain(t *testing.T) {
 	require.Equal(t, "blue", col, "it was applied")
 }
 
-// afterUpdate runs then between a write and the loss of its reply.
-type afterUpdate struct {
-	session.Store
-	then func()
-}
-
-func (u *afterUpdate) Update(ctx ctxT, id session.ID, ch *session.Change) error {
-	if err := u.Store.Update(ctx, id, ch); err != nil {
-		return err
-	}
-	u.then()
-	return fmt.Errorf("reply lost: %w", session.ErrUncertain)
-}
-
 // A server may apply a write long after its connection was closed: after the
 // Update has read the old value and tried again.
 func TestUpdate_AppliedLate(t *testing.T) {
-	for name, after := range map[string]func(land func()){
-		"before the next try":  func(land func()) { land() },
-		"and then overwritten": nil,
-	} {
+	for name, overwritten := range map[string]bool{"before the next try": false, "and then overwritten": true} {
 		t.Run(name, func(t *testing.T) {
-			inner := memstore.New()
-			store := &lateStore{Store: inner, land: after}
+			store := newFaulty()
 			m := newManager(t, store)
 			v, a := newVisitor(t), newApp(t, m)
 			request(v, a, func(s *session.Session) { visits.Set(s, 1) })
-			other := newApp(t, newManager(t, inner))
-			store.other = func() {
-				bare(t).do(other, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
-					must(visits.Update(r.Context(), s, func(n int) int { return n + 10 }))
-				}, "Cookie", v.cookies(a))
-			}
-			store.armed = true
 			runs := 0
 			var got int
 			var err error
 			request(v, a, func(s *session.Session) {
+				store.once(op("Update"), func(first call) error {
+					store.once(op("Update"), func(second call) error {
+						require.NoError(t, first.do())
+						if overwritten {
+							beside(t, store.Store, second.id, func(n int) int { return n + 10 })
+						}
+						return second.do()
+					})
+					return errReplyLost
+				})
 				got, err = visits.Update(background, s, func(n int) int { runs++; return n + runs })
 			})
 			_, n, _ := v.see(a)
-			if after != nil {
-				require.NoError(t, err)
-				require.Equal(t, "2 2", fmt.Sprint(got, " ", n), "the first run's value, once")
+			if overwritten {
+				require.ErrorIs(t, err, session.ErrUncertain)
+				require.Equal(t, 12, n)
 				return
 			}
-			require.ErrorIs(t, err, session.ErrUncertain)
-			require.Equal(t, 12, n)
+			require.NoError(t, err)
+			require.Equal(t, "2 2", fmt.Sprint(got, " ", n), "the first run's value, once")
 		})
 	}
-}
-
-// lateStore applies the first Update only after the library has read the record
-// and tried again.
-type lateStore struct {
-	session.Store
-	armed bool
-	late  func()
-	land  func(land func())
-	other func()
-}
-
-func (s *lateStore) Update(ctx ctxT, id session.ID, ch *session.Change) error {
-	if !s.armed {
-		return s.Store.Update(ctx, id, ch)
-	}
-	if s.late == nil {
-		s.late = func() { _ = s.Store.Update(background, id, ch) }
-		return fmt.Errorf("connection died: %w", session.ErrUncertain)
-	}
-	s.armed = false
-	if s.land != nil {
-		s.land(s.late)
-	} else {
-		s.late()
-		s.other()
-	}
-	return s.Store.Update(ctx, id, ch)
 }
 
 // A sign-in repeats its insert if the reply was lost. If its session was
 // revoked by ID in between, it stays revoked.
 func TestRevoke_RepeatedInsert(t *testing.T) {
-	store := &revokedBetween{Store: memstore.New()}
+	store := newFaulty()
 	m := newManager(t, store)
-	store.revoke = func(id session.ID) { require.NoError(t, m.Revoke(background, "ann", id)) }
+	store.once(func(c call) bool { return c.op == "Insert" && c.record.User != "" }, func(c call) error {
+		require.NoError(t, c.do())
+		require.NoError(t, m.Revoke(background, "ann", c.id))
+		return errReplyLost
+	})
 	s := must(m.Load(background, nil))
 	s.SignIn("ann")
 	require.ErrorIs(t, s.Save(background), session.ErrRevoked)
@@ -246,21 +195,4 @@ func TestRevoke_RepeatedInsert(t *testing.T) {
 	s = must(m.Load(background, nil))
 	s.SignIn("ann")
 	require.NoError(t, s.Save(background), "the next sign-in")
-}
-
-// revokedBetween inserts the first record with a user, revokes its session and
-// loses the reply.
-type revokedBetween struct {
-	session.Store
-	revoke func(session.ID)
-	done   bool
-}
-
-func (b *revokedBetween) Insert(ctx ctxT, rec *session.Record) error {
-	if err := b.Store.Insert(ctx, rec); err != nil || rec.User == "" || b.done {
-		return err
-	}
-	b.done = true
-	b.revoke(rec.ID)
-	return fmt.Errorf("reply lost: %w", session.ErrUncertain)
 }

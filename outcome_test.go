@@ -16,14 +16,6 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// lost carries out a call and loses its reply.
-func lost(c call) error {
-	_ = c.do()
-	return session.ErrUncertain
-}
-
-func notApplied(call) error { return session.ErrUncertain }
-
 // beside runs an Update of visits on another replica.
 func beside(t *testing.T, store session.Store, id session.ID, f func(int) int) {
 	t.Helper()
@@ -61,7 +53,7 @@ func TestSave_LostReply(t *testing.T) {
 		"cleared, applied, counted after": {true, true, (*session.Session).Clear, 503, "1 "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := newHooked()
+			store := newFaulty()
 			m := newManager(t, store)
 			a, v := newApp(t, m), newVisitor(t)
 			request(v, a, func(s *session.Session) { visits.Set(s, 1); color.Set(s, "red") })
@@ -101,7 +93,7 @@ func TestSave_AgainAfterUnknownOutcome(t *testing.T) {
 			"timeouts":   {func(s *session.Session) { s.Renew(); visits.Set(s, 100) }, func(s *session.Session) { s.SetTimeouts(time.Hour, time.Hour) }, "101 red flat"},
 		} {
 			t.Run(fmt.Sprint(name, " applied=", applied), func(t *testing.T) {
-				store := newHooked()
+				store := newFaulty()
 				m := newManager(t, store)
 				a, v := newApp(t, m), newVisitor(t)
 				request(v, a, func(s *session.Session) { visits.Set(s, 1); color.Set(s, "red"); shape.Set(s, "flat") })
@@ -140,7 +132,7 @@ func TestSave_AgainAfterUnknownOutcome(t *testing.T) {
 
 // confirming is a store whose Load returns writes that a failover could undo.
 type confirming struct {
-	*hooked
+	*faulty
 	confirm func() error
 }
 
@@ -173,7 +165,7 @@ func TestConfirm(t *testing.T) {
 					if observer {
 						opts = append(opts, session.WithObserver(func(context.Context, session.Event) {}))
 					}
-					store := &confirming{hooked: newHooked()}
+					store := &confirming{faulty: newFaulty()}
 					a, v := newApp(t, newManager(t, store, opts...)), newVisitor(t)
 					request(v, a, func(s *session.Session) { color.Set(s, "red"); visits.Set(s, 1) })
 					confirmed := 0
@@ -208,7 +200,7 @@ func TestConfirm(t *testing.T) {
 // If a driver repeats a write and the server does not recognize the repetition,
 // the result is a conflict although the write was applied.
 func TestUpdate_ConflictAlthoughApplied(t *testing.T) {
-	store := newHooked()
+	store := newFaulty()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) { visits.Set(s, 1) })
 	request(v, a, func(s *session.Session) {
@@ -248,7 +240,7 @@ func TestUpdate_SaveByAnotherGoroutine(t *testing.T) {
 }
 
 func TestReload_BesideUpdate(t *testing.T) {
-	store := newHooked()
+	store := newFaulty()
 	m := newManager(t, store)
 	a, v := newApp(t, m), newVisitor(t)
 	request(v, a, func(s *session.Session) { visits.Set(s, 1) })
@@ -302,7 +294,7 @@ func TestUpdate_AfterConcurrentSignIn(t *testing.T) {
 // In the queue of one process, an Update receives the value stored by the
 // previous Update, unless their tokens differ.
 func TestUpdate_QueuedBehindSignIn(t *testing.T) {
-	store := newHooked()
+	store := newFaulty()
 	m := newManager(t, store)
 	a, v, old := newApp(t, m), newVisitor(t), bare(t)
 	v.login(a, "ann")
@@ -343,7 +335,7 @@ func waitForQueue(m *session.Manager) {
 // A repeated save is guarded by the versions read before it, because another
 // request may write between the read and the repetition.
 func TestSave_RepetitionIsGuarded(t *testing.T) {
-	store := newHooked()
+	store := newFaulty()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) { visits.Set(s, 1); color.Set(s, "red") })
 	res := request(v, a, func(s *session.Session) {
@@ -365,7 +357,7 @@ func TestSave_RepetitionIsGuarded(t *testing.T) {
 
 // Renewals by the request itself do not supersede it.
 func TestUpdate_AfterOwnRenewal(t *testing.T) {
-	store := newHooked()
+	store := newFaulty()
 	m := newManager(t, store)
 	a, v := newApp(t, m), newVisitor(t)
 	request(v, a, func(s *session.Session) { visits.Set(s, 1) })
@@ -413,7 +405,7 @@ func TestCallbacks_ReadTheSession(t *testing.T) {
 			visits.GetOr(is, 0)
 		}
 	}
-	store := newHooked()
+	store := newFaulty()
 	m := newManager(t, store,
 		session.WithLogger(slog.New(askingHandler{slog.DiscardHandler, ask})),
 		session.WithObserver(func(context.Context, session.Event) { ask("observer") }),

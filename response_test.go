@@ -167,7 +167,7 @@ func TestResponse_EveryKind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bothProtocols(t, func(t *testing.T, http2 bool) {
-				store := &faulty{Store: memstore.New()}
+				store := newFaulty()
 				m := newManager(t, store)
 				var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					color.Set(session.FromContext(r.Context()), "red")
@@ -215,7 +215,7 @@ func TestResponse_EveryKind(t *testing.T) {
 func TestLateChange_Outcomes(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, http2 bool) {
 		log := new(logs)
-		store := &faulty{Store: memstore.New()}
+		store := newFaulty()
 		m := newManager(t, store, log.option())
 		var do func(s *session.Session)
 		var early func(s *session.Session)

@@ -134,7 +134,7 @@ func TestRevokeAll_ConcurrentCalls(t *testing.T) {
 }
 
 func TestSignIn_UnreadableMarker(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	store.fail("Load", errors.New("down"))
 	res := request(v, a, func(s *session.Session) { s.SignIn("ann") })
@@ -198,7 +198,7 @@ func TestRevokeOthers_SupersededToken(t *testing.T) {
 // A revoked sign-in leaves no record. If deleting it fails, the error does not
 // claim that.
 func TestSignIn_RevokedDeletesRecord(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	m := newManager(t, store, session.WithStoreTimeout(time.Second))
 	a := newApp(t, m)
 	signIn := func() int {
@@ -219,8 +219,17 @@ func TestSignIn_RevokedDeletesRecord(t *testing.T) {
 // Concurrent sign-ins do not end each other. The next sign-in ends both.
 func TestWithMaxPerUser_ConcurrentSignIns(t *testing.T) {
 	for range 5 {
-		store := &meeting{Store: memstore.New()}
-		store.met.Add(2)
+		store := newFaulty()
+		var listed sync.WaitGroup // both Lists return only when both have been called
+		listed.Add(2)
+		store.set(func(c call) error {
+			err := c.do()
+			if c.op == "List" {
+				listed.Done()
+				listed.Wait()
+			}
+			return err
+		})
 		m, now := newManager(t, store, session.WithMaxPerUser(1)), newClock()
 		m.SetClock(now.Now)
 		a := newApp(t, m)
@@ -233,30 +242,17 @@ func TestWithMaxPerUser_ConcurrentSignIns(t *testing.T) {
 		require.Equal(t, 200, (<-done).StatusCode)
 		require.Equal(t, 200, (<-done).StatusCode)
 		require.Contains(t, one.user(a)+two.user(a), "ann", "the sign-ins ended each other")
-		store.met.Add(1)
+		store.set(nil)
 		now.advance(time.Millisecond) // the precision of stored times
 		newVisitor(t).login(a, "ann")
 		require.Empty(t, one.user(a)+two.user(a))
 	}
 }
 
-// meeting returns from two Lists only when both have been called.
-type meeting struct {
-	session.Store
-	met sync.WaitGroup
-}
-
-func (m *meeting) List(ctx ctxT, user string) ([]session.Info, error) {
-	infos, err := m.Store.List(ctx, user)
-	m.met.Done()
-	m.met.Wait()
-	return infos, err
-}
-
 // If a session signs in again after another sign-in has listed the user's
 // sessions, the other sign-in does not end it.
 func TestWithMaxPerUser_SecondSignIn(t *testing.T) {
-	store := &listHook{Store: memstore.New()}
+	store := newFaulty()
 	now := newClock()
 	uncapped, m := newManager(t, store), newManager(t, store, session.WithMaxPerUser(1))
 	uncapped.SetClock(now.Now)
@@ -269,24 +265,13 @@ func TestWithMaxPerUser_SecondSignIn(t *testing.T) {
 		return s.Cookie()
 	}
 	one, two := signIn(uncapped), signIn(uncapped)
-	store.once = func() { two = signIn(m, two) }
+	store.once(op("List"), func(c call) error {
+		err := c.do()
+		two = signIn(m, two)
+		return err
+	})
 	signIn(m, one)
 	infos := must(m.List(background, "ann"))
 	require.Len(t, infos, 1)
 	require.Equal(t, must(m.Load(background, []*http.Cookie{two})).ID(), infos[0].ID)
-}
-
-// listHook calls once after the next List.
-type listHook struct {
-	session.Store
-	once func()
-}
-
-func (h *listHook) List(ctx ctxT, user string) ([]session.Info, error) {
-	infos, err := h.Store.List(ctx, user)
-	if f := h.once; f != nil {
-		h.once = nil
-		f()
-	}
-	return infos, err
 }

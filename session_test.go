@@ -241,7 +241,7 @@ func TestUpdate_Errors(t *testing.T) {
 
 // A store that does not respond is reported as such, not as a conflict.
 func TestUpdate_SilentStore(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	m := newManager(t, store, session.WithStoreTimeout(50*time.Millisecond))
 	a, v := newApp(t, m), newVisitor(t)
 	request(v, a, func(s *session.Session) { visits.Set(s, 1) })
@@ -344,7 +344,7 @@ func TestLoadID(t *testing.T) {
 }
 
 func TestSave_FailureKeepsTheChanges(t *testing.T) {
-	store := &faulty{Store: memstore.New()}
+	store := newFaulty()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) {
 		color.Set(s, "red")
@@ -356,66 +356,4 @@ func TestSave_FailureKeepsTheChanges(t *testing.T) {
 	user, _, col := v.see(a)
 	require.Equal(t, "ann", user)
 	require.Equal(t, "red", col)
-}
-
-// faulty is a store that returns errors.
-type faulty struct {
-	session.Store
-	mu     sync.Mutex
-	faults map[string]error
-	// The number of replies still to be lost, of applied writes and of writes
-	// that are not applied.
-	lost, dropped map[string]int
-}
-
-func (f *faulty) fail(op string, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.faults == nil {
-		f.faults = map[string]error{}
-	}
-	f.faults[op] = err
-}
-
-func (f *faulty) call(op string, apply func() error) error {
-	f.mu.Lock()
-	err := f.faults[op]
-	if err == nil && f.dropped[op] > 0 {
-		f.dropped[op]--
-		err = fmt.Errorf("reply lost: %w", session.ErrUncertain)
-	}
-	f.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	err = apply()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.lost[op] > 0 {
-		f.lost[op]--
-		return fmt.Errorf("reply lost: %w", session.ErrUncertain)
-	}
-	return err
-}
-
-func (f *faulty) Load(ctx ctxT, id session.ID) (rec *session.Record, err error) {
-	err = f.call("Load", func() error { rec, err = f.Store.Load(ctx, id); return err })
-	return rec, err
-}
-
-func (f *faulty) Insert(ctx ctxT, rec *session.Record) error {
-	return f.call("Insert", func() error { return f.Store.Insert(ctx, rec) })
-}
-
-func (f *faulty) Update(ctx ctxT, id session.ID, ch *session.Change) error {
-	return f.call("Update", func() error { return f.Store.Update(ctx, id, ch) })
-}
-
-func (f *faulty) Delete(ctx ctxT, id session.ID) error {
-	return f.call("Delete", func() error { return f.Store.Delete(ctx, id) })
-}
-
-func (f *faulty) List(ctx ctxT, user string) (infos []session.Info, err error) {
-	err = f.call("List", func() error { infos, err = f.Store.List(ctx, user); return err })
-	return infos, err
 }

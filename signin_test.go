@@ -14,78 +14,6 @@ import (
 	"github.com/holdfast-go/session/memstore"
 )
 
-// hooked calls a function in place of each store operation. The function may
-// carry out the operation.
-type hooked struct {
-	session.Store
-	mu   sync.Mutex
-	hook func(c call) error
-}
-
-// call is one operation of a store.
-type call struct {
-	op     string
-	id     session.ID
-	change *session.Change
-	do     func() error // carries out the operation
-}
-
-func (h *hooked) set(hook func(c call) error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.hook = hook
-}
-
-// once sets a hook for the first matching call.
-func (h *hooked) once(fits func(c call) bool, hook func(c call) error) {
-	h.set(func(c call) error {
-		if !fits(c) {
-			return c.do()
-		}
-		h.set(nil)
-		return hook(c)
-	})
-}
-
-func (h *hooked) run(c call) error {
-	h.mu.Lock()
-	hook := h.hook
-	h.mu.Unlock()
-	if hook == nil {
-		return c.do()
-	}
-	return hook(c)
-}
-
-func (h *hooked) Load(ctx ctxT, id session.ID) (rec *session.Record, err error) {
-	err = h.run(call{"Load", id, nil, func() error { rec, err = h.Store.Load(ctx, id); return err }})
-	return rec, err
-}
-
-func (h *hooked) Insert(ctx ctxT, rec *session.Record) error {
-	return h.run(call{"Insert", rec.ID, nil, func() error { return h.Store.Insert(ctx, rec) }})
-}
-
-func (h *hooked) Update(ctx ctxT, id session.ID, ch *session.Change) error {
-	return h.run(call{"Update", id, ch, func() error { return h.Store.Update(ctx, id, ch) }})
-}
-
-func (h *hooked) Delete(ctx ctxT, id session.ID) error {
-	return h.run(call{"Delete", id, nil, func() error { return h.Store.Delete(ctx, id) }})
-}
-
-func (h *hooked) List(ctx ctxT, user string) (infos []session.Info, err error) {
-	err = h.run(call{"List", session.ID{}, nil, func() error { infos, err = h.Store.List(ctx, user); return err }})
-	return infos, err
-}
-
-func newHooked() *hooked { return &hooked{Store: memstore.New()} }
-
-func op(name string) func(c call) bool { return func(c call) bool { return c.op == name } }
-
-// readsMarker reports whether a call reads the revocations of ann.
-func readsMarker(c call) bool { return c.op == "Load" && c.id == session.MarkerID("ann") }
-
 func signIn(s *session.Session) { s.SignIn("ann") }
 
 // A request admitted with a stolen token and held open must not receive the
@@ -155,7 +83,7 @@ func TestSignIn_FailedStep(t *testing.T) {
 		"delete": op("Delete"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			store, now := newHooked(), newClock()
+			store, now := newFaulty(), newClock()
 			m := newManager(t, store, session.WithMaxPerUser(1))
 			m.SetClock(now.Now)
 			a, v := newApp(t, m), newVisitor(t)
@@ -194,7 +122,7 @@ func TestSignIn_CompletedLater(t *testing.T) {
 		"by itself and all": {func(m *session.Manager) { _, _ = m.RevokeAll(background, "ann") }, true, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store, now := newHooked(), newClock()
+			store, now := newFaulty(), newClock()
 			m := newManager(t, store)
 			m.SetClock(now.Now)
 			a, v := newApp(t, m), newVisitor(t)
@@ -252,7 +180,7 @@ func TestSignIn_DiscardedAfterFailure(t *testing.T) {
 		"store down": {func(*session.Manager, call) error { return errDown }, http.StatusConflict, "red"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := newHooked()
+			store := newFaulty()
 			m := newManager(t, store)
 			a, v := newApp(t, m), newVisitor(t)
 			request(v, a, func(s *session.Session) { color.Set(s, "red") })
@@ -275,7 +203,7 @@ func TestSignIn_RepeatedInOneRequest(t *testing.T) {
 	for name, fails := range map[string]func(c call) bool{"marker": readsMarker, "record": op("Update")} {
 		for _, other := range []string{"ann", "bob"} {
 			t.Run(name+" "+other, func(t *testing.T) {
-				store := newHooked()
+				store := newFaulty()
 				a, v := newApp(t, newManager(t, store)), newVisitor(t)
 				request(v, a, func(s *session.Session) { color.Set(s, "red") })
 				res := request(v, a, func(s *session.Session) {
@@ -300,7 +228,7 @@ func TestSignIn_RepeatedInOneRequest(t *testing.T) {
 }
 
 func TestSignOut_AfterFailedSignIn(t *testing.T) {
-	store := newHooked()
+	store := newFaulty()
 	a, v := newApp(t, newManager(t, store)), newVisitor(t)
 	request(v, a, func(s *session.Session) { color.Set(s, "red") })
 	res := request(v, a, func(s *session.Session) {
@@ -338,7 +266,7 @@ func TestRevokeAll_OwnSessionThenSignIn(t *testing.T) {
 }
 
 func TestRevoke_MarkerSize(t *testing.T) {
-	store, now := newHooked(), newClock()
+	store, now := newFaulty(), newClock()
 	m := newManager(t, store)
 	m.SetClock(now.Now)
 	a := newApp(t, m)
