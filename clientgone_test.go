@@ -56,16 +56,7 @@ func TestContextEnds_ClientConnected(t *testing.T) {
 				})))
 				srv := httptest.NewUnstartedServer(h)
 				srv.Config.BaseContext = func(net.Listener) context.Context { return base }
-				srv.Config.ErrorLog = discard()
-				v := newVisitor(t)
-				if http2 {
-					srv.EnableHTTP2 = true
-					srv.StartTLS()
-					v.Transport = srv.Client().Transport
-				} else {
-					srv.Start()
-				}
-				t.Cleanup(func() { v.CloseIdleConnections(); srv.Close() })
+				v := startServer(t, srv, http2)
 				res := v.send("GET", srv.URL)
 				require.NoError(t, res.err)
 				require.Equal(t, 200, res.StatusCode)

@@ -41,6 +41,18 @@ func awaited(h http.Handler) (http.Handler, func()) {
 	}), func() { <-handled }
 }
 
+// afterLogin returns a handler that signs ann in at /login and otherwise runs do.
+func afterLogin(do handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := session.FromContext(r.Context())
+		if r.URL.Path == "/login" {
+			s.SignIn("ann")
+			return
+		}
+		do(w, r, s)
+	})
+}
+
 // sends are the ways to send further bytes.
 var sends = map[string]func(w http.ResponseWriter) error{
 	"Write":       func(w http.ResponseWriter) error { _, err := w.Write([]byte("more")); return err },
@@ -58,12 +70,7 @@ func TestLateChange_StoredBeforeFurtherBytes(t *testing.T) {
 			bothProtocols(t, func(t *testing.T, http2 bool) {
 				store := memstore.New()
 				m := newManager(t, store)
-				srv, v := start(t, m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					s := session.FromContext(r.Context())
-					if r.URL.Path == "/login" {
-						s.SignIn("ann")
-						return
-					}
+				srv, v := start(t, m.Wrap(afterLogin(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 					stored := func() string { return color.GetOr(must(m.LoadID(background, s.ID())), "") }
 					write(w)
 					_ = flush(w)
@@ -116,12 +123,7 @@ func TestLateChange_FailedCommitCutsTheResponse(t *testing.T) {
 					bothProtocols(t, func(t *testing.T, http2 bool) {
 						log, store := new(logs), newFaulty()
 						var told error
-						var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-							s := session.FromContext(r.Context())
-							if r.URL.Path == "/login" {
-								s.SignIn("ann")
-								return
-							}
+						var h http.Handler = afterLogin(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 							if c.before != nil {
 								c.before(w)
 							}
@@ -166,12 +168,7 @@ func TestLateChange_FailedCommitCutsTheResponse(t *testing.T) {
 // the loss of a later change. The Manager logs the loss.
 func TestLateChange_AfterTheLastByteOfDeclaredLength(t *testing.T) {
 	log, store := new(logs), newFaulty()
-	h, wait := awaited(recoverer(newManager(t, store, log.option()).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := session.FromContext(r.Context())
-		if r.URL.Path == "/login" {
-			s.SignIn("ann")
-			return
-		}
+	h, wait := awaited(recoverer(newManager(t, store, log.option()).Wrap(afterLogin(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(page)))
 		write(w)
 		_ = flush(w)
@@ -211,12 +208,7 @@ func TestLateChange_FailedCommitEndsTheContext(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, http2 bool) {
 		store := newFaulty()
 		ended := make(chan error, 1)
-		srv, v := start(t, newManager(t, store).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			s := session.FromContext(r.Context())
-			if r.URL.Path == "/login" {
-				s.SignIn("ann")
-				return
-			}
+		srv, v := start(t, newManager(t, store).Wrap(afterLogin(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 			write(w)
 			_ = flush(w)
 			store.fail("Update", errDown)
@@ -235,12 +227,7 @@ func TestLateChange_FailedCommitEndsTheContext(t *testing.T) {
 func TestLateChange_DeadlinesOfTheHandler(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, http2 bool) {
 		store := newFaulty()
-		h, wait := awaited(recoverer(newManager(t, store).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			s := session.FromContext(r.Context())
-			if r.URL.Path == "/login" {
-				s.SignIn("ann")
-				return
-			}
+		h, wait := awaited(recoverer(newManager(t, store).Wrap(afterLogin(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 			write(w)
 			_ = flush(w)
 			store.fail("Update", errDown)

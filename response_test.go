@@ -31,6 +31,12 @@ type middleware = func(http.Handler) http.Handler
 func start(t *testing.T, h http.Handler, http2 bool) (*httptest.Server, *visitor) {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(h)
+	return srv, startServer(t, srv, http2)
+}
+
+// startServer starts a configured server and returns a client.
+func startServer(t *testing.T, srv *httptest.Server, http2 bool) *visitor {
+	t.Helper()
 	srv.Config.ErrorLog = discard()
 	v := newVisitor(t)
 	if http2 {
@@ -41,7 +47,7 @@ func start(t *testing.T, h http.Handler, http2 bool) (*httptest.Server, *visitor
 		srv.Start()
 	}
 	t.Cleanup(func() { v.CloseIdleConnections(); srv.Close() })
-	return srv, v
+	return v
 }
 
 func bothProtocols(t *testing.T, f func(t *testing.T, http2 bool)) {

@@ -16,7 +16,7 @@ import (
 func TestStoreTimeout_ManyCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const timeout = 5 * time.Second
-		m := newManager(t, silentStore{}, session.WithStoreTimeout(timeout))
+		m := newManager(t, waitingStore{wait: waitToLeave}, session.WithStoreTimeout(timeout))
 		load := func(wait, leaves time.Duration) {
 			time.Sleep(wait)
 			ctx, began := background, time.Now()
@@ -39,24 +39,33 @@ func TestStoreTimeout_ManyCalls(t *testing.T) {
 	})
 }
 
-// silentStore responds only if the caller's context contains a time to do so.
-type silentStore struct{ session.Store }
-
 type leavesAfter struct{}
 
-func (silentStore) Load(ctx context.Context, _ session.ID) (*session.Record, error) {
-	var answers <-chan time.Time
+// waitToLeave waits for the time in the caller's context, if there is one, and
+// otherwise until the context ends.
+func waitToLeave(ctx context.Context) error {
+	var leaves <-chan time.Time
 	if d, ok := ctx.Value(leavesAfter{}).(time.Duration); ok {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
-		answers = timer.C
+		leaves = timer.C
 	}
 	select {
-	case <-answers:
-		return nil, session.ErrNotFound
+	case <-leaves:
+		return session.ErrNotFound
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
+}
+
+// waitingStore responds with an error after wait has returned.
+type waitingStore struct {
+	session.Store
+	wait func(context.Context) error
+}
+
+func (s waitingStore) Load(ctx context.Context, _ session.ID) (*session.Record, error) {
+	return nil, s.wait(ctx)
 }
 
 // The store timeout ends a call no matter how the store waits.
@@ -82,7 +91,7 @@ func TestStoreTimeout_EveryWait(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := newManager(t, waitingStore{wait: wait}, session.WithStoreTimeout(5*time.Second))
+				m := newManager(t, waitingStore{wait: func(ctx context.Context) error { wait(ctx); return ctx.Err() }}, session.WithStoreTimeout(5*time.Second))
 				began := time.Now()
 				_, err := m.LoadID(background, session.ID{1})
 				require.ErrorContains(t, err, "no reply within 5s")
@@ -90,15 +99,4 @@ func TestStoreTimeout_EveryWait(t *testing.T) {
 			})
 		})
 	}
-}
-
-// waitingStore responds after wait has returned.
-type waitingStore struct {
-	session.Store
-	wait func(context.Context)
-}
-
-func (s waitingStore) Load(ctx context.Context, _ session.ID) (*session.Record, error) {
-	s.wait(ctx)
-	return nil, ctx.Err()
 }
