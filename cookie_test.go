@@ -54,8 +54,8 @@ func TestCookie_Attributes(t *testing.T) {
 			require.Equal(t, c.want, cookie+"=;"+attributes)
 			require.LessOrEqual(t, len(value), 144)
 
-			// Set-Cookie repeats the attributes by which the browser identifies
-			// the cookie.
+			// A deletion repeats the attributes by which the browser identifies the
+			// cookie.
 			res = ask(t, a, pair, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.SignOut() })
 			require.Equal(t, cleared(c.want), res.Header["Set-Cookie"][0])
 		})

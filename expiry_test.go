@@ -211,8 +211,8 @@ func TestExpiry_ClocksDiffer(t *testing.T) {
 	})
 }
 
-// A request is judged once. It can save although its session has expired
-// meanwhile; a second Save and the next request are judged again.
+// A request is judged once. Its commit succeeds although its session has expired
+// meanwhile. Save and the next request check the timeouts again.
 func TestExpiry_DuringRequest(t *testing.T) {
 	eachStore(t, func(t *testing.T, store session.Store) {
 		a, now := clocked(t, store, session.WithIdleTimeout(time.Minute))
