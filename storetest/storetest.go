@@ -24,6 +24,7 @@
 package storetest
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -69,6 +70,11 @@ type rule struct {
 
 // contract returns the rules in the order in which a store is best written.
 func contract() []rule {
+	return slices.Concat(recordRules(), raceRules(), listAndDataRules())
+}
+
+// recordRules are the rules of one record and one caller.
+func recordRules() []rule {
 	return []rule{
 		{"Load of a missing record is ErrNotFound", loadMissing},
 		{"Load returns every field of the inserted record", loadInserted},
@@ -104,7 +110,12 @@ func contract() []rule {
 		{"version 0 in a guard demands that the key is absent", guardAbsent},
 		{"all guards of a Change must hold", guardAll},
 		{"a guard that does not hold changes nothing", guardNothing},
+	}
+}
 
+// raceRules are the rules of concurrent callers.
+func raceRules() []rule {
+	return []rule{
 		{"one of many concurrent Inserts of an ID succeeds", raceInsert},
 		{"one of many concurrent Updates with the same version guard succeeds", raceVersion},
 		{"one of many concurrent first writes of a key succeeds", raceAbsent},
@@ -115,7 +126,12 @@ func contract() []rule {
 		{"Load returns all of an Update or nothing of it", raceLoad},
 		{"a concurrent Update never restores a deleted record", raceDelete},
 		{"concurrent use of different records does not interfere", raceMixed},
+	}
+}
 
+// listAndDataRules are the rules of List, of names and values, and of contexts.
+func listAndDataRules() []rule {
+	return []rule{
 		{"List returns every field of Info for each session of a user", listFields},
 		{"List compares user names byte by byte", listExactly},
 		{"List never returns a record without a user", listAnonymous},
