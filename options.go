@@ -125,8 +125,8 @@ func WithMaxSize(bytes int) Option {
 
 // WithMaxPerUser sets the maximum number of live sessions of a user, between 1
 // and 10,000. A sign-in ends the least recently seen sessions beyond n. If a
-// user signs in several times at the same instant, one session more than n can
-// remain until the next sign-in. The default is no maximum.
+// user signs in several times within the same millisecond, more than n sessions
+// can remain until the next sign-in. The default is no maximum.
 func WithMaxPerUser(n int) Option {
 	return func(c *config) {
 		c.maxPerUser = n
