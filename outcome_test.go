@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/memstore"
 )
 
 // beside runs an Update of visits on another replica.
@@ -211,6 +212,30 @@ func TestUpdate_ConflictAlthoughApplied(t *testing.T) {
 	})
 	_, n, _ := v.see(a)
 	require.Equal(t, 2, n)
+}
+
+// lateConflict returns a conflict when the store timeout has passed.
+type lateConflict struct{ session.Store }
+
+func (s lateConflict) Update(ctx ctxT, _ session.ID, _ *session.Change) error {
+	<-ctx.Done()
+	return session.ErrConflict
+}
+
+func (s lateConflict) Load(ctx ctxT, id session.ID) (*session.Record, error) {
+	return s.Store.Load(context.WithoutCancel(ctx), id)
+}
+
+// If the store was slow, one conflict is not the reason why an Update gives up.
+func TestUpdate_ConflictAtTheTimeout(t *testing.T) {
+	store := memstore.New()
+	s := must(newManager(t, store).Load(background, nil))
+	visits.Set(s, 1)
+	require.NoError(t, s.Save(background))
+	job := must(newManager(t, lateConflict{store}, session.WithStoreTimeout(20*time.Millisecond)).LoadID(background, s.ID()))
+	_, err := visits.Update(background, job, func(n int) int { return n + 1 })
+	require.ErrorIs(t, err, session.ErrUnavailable)
+	require.NotErrorIs(t, err, session.ErrConflict)
 }
 
 // An Update of a pending value has no guard. After a Save it must not overwrite

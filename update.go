@@ -46,10 +46,16 @@ func (s *Session) update(ctx context.Context, name string, typ reflect.Type, f f
 			return stored, s.m.wrapStoreError(ctx, err)
 		}
 		if !backoff.Wait(ctx, try, 50*time.Millisecond) {
-			return Value{}, s.m.wrapStoreError(ctx, undone.why)
+			why := undone.why
+			if try == 0 && !errors.Is(why, ErrUncertain) {
+				why = errNoTime // one conflict does not mean that others keep changing the value
+			}
+			return Value{}, s.m.wrapStoreError(ctx, why)
 		}
 	}
 }
+
+var errNoTime = errors.New("no time left for a second attempt")
 
 // swap is one Update with all its attempts.
 type swap struct {

@@ -73,6 +73,11 @@ var protocol = []mutation{
 		".", "TestUpdate_ConflictAlthoughApplied",
 	},
 	{
+		"an Update on a slow store that reports a conflict", "update.go",
+		"			if try == 0 && !errors.Is(why, ErrUncertain) {\n", "			if false {\n",
+		".", "TestUpdate_ConflictAtTheTimeout",
+	},
+	{
 		"a save repeated without reading the record", "outcome.go",
 		"	return m.completeChange(ctx, rec, ch)\n", "	return m.store.Update(ctx, rec.ID, ch)\n",
 		".", "TestSave_LostReply",
