@@ -14,9 +14,7 @@ func (w *response) commitFinal() error {
 	s, ctx := w.s, w.r.Context()
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	s.mu.Lock()
 	s.begun = true
-	s.mu.Unlock()
 	if s.changesToken() && w.clientGone() {
 		return fmt.Errorf("%w: the client is gone", s.undeliverable(ctx))
 	}
@@ -75,9 +73,7 @@ func (s *Session) undeliverable(ctx context.Context) error {
 func (s *Session) end(ctx context.Context, commit bool) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	s.mu.Lock()
 	s.ended = true
-	s.mu.Unlock()
 	if !commit {
 		return nil
 	}

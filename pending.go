@@ -7,14 +7,14 @@ import "time"
 type pending struct {
 	detached bool             // the stored record is to be left or deleted
 	signOut  bool             // the stored record is to be deleted first, and the cookie too
-	user     string           // user of a pending sign-in; otherwise empty
 	renew    bool             // the token is to be renewed
+	inserts  bool             // a commit has tried to insert the new record
+	cleared  int32            // number of calls of Clear, which removes the stored values
+	user     string           // user of a pending sign-in; otherwise empty
 	timeouts *timeouts        // see SetTimeouts; nil if they stay
-	cleared  int              // number of calls of Clear, which removes the stored values
 	values   map[string]Value // a Version of 0 deletes the key
 	invalid  error            // errors of invalid calls; nil without one
 	token    token            // of the new record, the same while commits fail
-	inserts  bool             // a commit has tried to insert the new record
 	attempt  *attempt         // nil if the outcome of all changes is known
 	at       string           // file and line of a call after the response began
 }
@@ -25,7 +25,7 @@ type pending struct {
 type attempt struct {
 	change   *Change
 	next     token // the token of a renewal; otherwise zero
-	cleared  int   // pending.cleared when the change was sent
+	cleared  int32 // pending.cleared when the change was sent
 	timeouts *timeouts
 }
 

@@ -169,7 +169,7 @@ func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session)
 	}
 	if by != nil {
 		by.mu.Lock()
-		by.revoked = time.Unix(0, marked.NotBefore)
+		by.revokedAt = marked.NotBefore
 		by.mu.Unlock()
 	}
 	infos, err := m.listByUser(bctx, user)
@@ -246,8 +246,8 @@ func (m *Manager) putMarker(ctx context.Context, id ID, found *Record, version i
 func (s *Session) revocableSince() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.revoked.After(s.admitted) {
-		return s.revoked
+	if revoked := time.Unix(0, s.revokedAt); revoked.After(s.admitted) {
+		return revoked
 	}
 	return s.admitted
 }

@@ -13,12 +13,9 @@ import (
 // pending. The caller holds turn.
 func (s *Session) commit(ctx context.Context) error {
 	p := &s.pend
-	s.mu.Lock()
-	invalid := p.invalid
-	s.mu.Unlock()
 	switch {
-	case invalid != nil:
-		return invalid
+	case p.invalid != nil:
+		return p.invalid
 	case !s.dirty():
 		return nil
 	case s.standing == superseded && p.signOut, s.needsSignIn() && p.user == "" && !p.signOut:
@@ -111,7 +108,7 @@ func (s *Session) adopt(rec *Record, t token) error {
 		s.cookie, s.cookieSent, s.standing = c, false, current
 	}
 	s.rec, s.secret = rec, t.secret
-	s.pend = pending{invalid: s.pend.invalid} // from a call since the commit began
+	s.pend = pending{}
 	return nil
 }
 

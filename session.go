@@ -36,28 +36,30 @@ type Session struct {
 	mu   sync.Mutex
 
 	standing    standing
+	lapsed      bool    // the request came with the token of a session that has ended
+	wrapped     bool    // a Wrap commits the session
 	rec         *Record // as stored; nil if nothing is stored
 	secret      secret  // of the token that was presented or issued last
 	others      []ID    // live sessions of other cookies in the request
 	withheldErr error   // see Manager.checkWithheld; nil if the client has no other session
-	lapsed      bool    // the request came with the token of a session that has ended
 	pend        pending
-	wrapped     bool // a Wrap commits the session
-	begun       bool // the response has begun
-	ended       bool // the handler has returned
 
-	late atomic.Bool // changes were made after the response began
+	// These fields are read and written with turn only.
+	begun bool // the response has begun
+	ended bool // the handler has returned
 
 	// These fields are read and written with mu only.
-	cookie       *http.Cookie // made by a commit; nil if the client needs no new one
-	cookieSent   bool         // the caller has got cookie and sends it
-	revoked      time.Time    // latest revocation by this request; otherwise zero
 	accessed     bool         // the handler has read or changed the session
+	cookieSent   bool         // the caller has got cookie and sends it
+	cookie       *http.Cookie // made by a commit; nil if the client needs no new one
+	revokedAt    int64        // latest revocation by this request, in nanoseconds since 1970; otherwise 0
 	headerValues [2][1]string // backing arrays of header values; see singleValue
+
+	late atomic.Bool // changes were made after the response began
 }
 
 // standing describes the relation of the request's token to a record.
-type standing int
+type standing int8
 
 const (
 	anonymous  standing = iota // no token, or not one of a live session

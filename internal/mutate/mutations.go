@@ -105,7 +105,7 @@ var mutations = []mutation{
 	},
 	{
 		"a revocation that refuses a sign-in of its own request", "revoke.go",
-		"\tif s.revoked.After(s.admitted) {\n", "\tif false {\n",
+		"\tif revoked := time.Unix(0, s.revokedAt); revoked.After(s.admitted) {\n", "\tif revoked := time.Unix(0, s.revokedAt); false {\n",
 		".", "TestRevokeAll_SameRequestMaySignIn",
 	},
 	{
