@@ -38,11 +38,8 @@ func (m *Manager) completeChange(ctx context.Context, before *Record, ch *Change
 	refused := false
 	for try := 0; ; try++ {
 		found, err := m.confirm(ctx, before.ID)
-		switch {
-		case errors.Is(err, ErrNotFound):
+		if err != nil {
 			return err
-		case err != nil:
-			return uncertain(err)
 		}
 		switch o := ch.outcome(before, found); {
 		case o == applied:
@@ -124,12 +121,19 @@ func (ch *Change) versions(found *Record) map[string]int64 {
 	return on
 }
 
-// confirm reads a record after a write with an unknown outcome.
+// confirm reads a record after a write with an unknown outcome. If the record
+// cannot be read, the outcome stays unknown: an error other than ErrNotFound
+// wraps ErrUncertain.
 func (m *Manager) confirm(ctx context.Context, id ID) (*Record, error) {
+	load := m.store.Load
 	if c, ok := m.store.(Confirmer); ok {
-		return c.Confirm(ctx, id)
+		load = c.Confirm
 	}
-	return m.store.Load(ctx, id)
+	rec, err := load(ctx, id)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, uncertain(err)
+	}
+	return rec, err
 }
 
 // readBack reads the record after a write that may have been applied. It

@@ -53,10 +53,6 @@ func (s *Session) sendRenewal(ctx context.Context, ch *Change, next token) (*Rec
 		lost = lost || errors.Is(err, ErrUncertain)
 		found, lerr := m.readBack(ctx, id, lost, mine)
 		switch {
-		case errors.Is(lerr, ErrNotFound):
-			return nil, token{}, lerr
-		case lerr != nil && lost:
-			return nil, token{}, uncertain(lerr)
 		case lerr != nil:
 			return nil, token{}, lerr
 		case mine(found):

@@ -139,9 +139,6 @@ func (s *Session) readBackUpdate(ctx context.Context, id ID, verifier []byte, ol
 	}
 	found, err := s.m.readBack(ctx, id, sw.lost, sent)
 	if err != nil {
-		if sw.lost && !errors.Is(err, ErrNotFound) {
-			err = uncertain(err)
-		}
 		return Value{}, err
 	}
 	if sent(found) {
