@@ -25,7 +25,7 @@ import (
 type Store struct {
 	mu      sync.Mutex
 	records map[session.ID]*session.Record
-	failure error
+	fail    func(context.Context, session.EventKind) error
 }
 
 var _ session.Store = (*Store)(nil)
@@ -49,7 +49,7 @@ func (s *Store) Len() int {
 // Load returns a copy of the record, or [session.ErrNotFound] if it does not
 // exist.
 func (s *Store) Load(ctx context.Context, id session.ID) (*session.Record, error) {
-	unlock, err := s.lock(ctx)
+	unlock, err := s.lock(ctx, session.EventLoad)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (s *Store) Load(ctx context.Context, id session.ID) (*session.Record, error
 // Insert stores a copy of rec. It returns [session.ErrConflict] if a record with
 // the same ID exists.
 func (s *Store) Insert(ctx context.Context, rec *session.Record) error {
-	unlock, err := s.lock(ctx)
+	unlock, err := s.lock(ctx, session.EventInsert)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (s *Store) Insert(ctx context.Context, rec *session.Record) error {
 // Databases cannot distinguish the two cases either, because their filter
 // matches no record in both.
 func (s *Store) Update(ctx context.Context, id session.ID, ch *session.Change) error {
-	unlock, err := s.lock(ctx)
+	unlock, err := s.lock(ctx, session.EventUpdate)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (s *Store) Update(ctx context.Context, id session.ID, ch *session.Change) e
 
 // Delete removes the record. It returns nil if the record does not exist.
 func (s *Store) Delete(ctx context.Context, id session.ID) error {
-	unlock, err := s.lock(ctx)
+	unlock, err := s.lock(ctx, session.EventDelete)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (s *Store) Delete(ctx context.Context, id session.ID) error {
 // List returns the Info of each session of user. It returns no sessions for the
 // empty user.
 func (s *Store) List(ctx context.Context, user string) ([]session.Info, error) {
-	unlock, err := s.lock(ctx)
+	unlock, err := s.lock(ctx, session.EventList)
 	if err != nil {
 		return nil, err
 	}
@@ -127,20 +127,24 @@ func (s *Store) List(ctx context.Context, user string) ([]session.Info, error) {
 	return infos, nil
 }
 
-// lock begins an operation. It returns an error if ctx has ended or [Store.Fail]
-// has set one. It panics for a Store not made by New, because such a Store would
-// circumvent the panic of New.
-func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
+// lock begins the operation op. It returns an error if the function of
+// [Store.FailFunc] returns one or ctx has ended. It panics for a Store not made by
+// New, because such a Store would circumvent the panic of New.
+func (s *Store) lock(ctx context.Context, op session.EventKind) (unlock func(), err error) {
 	if s.records == nil {
 		panic("memstore: this Store was not made by New; call memstore.New in a test, mongostore.Open in a program")
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("memstore: context ended before the operation: %w", err)
-	}
 	s.mu.Lock()
-	if s.failure != nil {
-		defer s.mu.Unlock()
-		return nil, s.failure
+	if fail := s.fail; fail != nil {
+		s.mu.Unlock() // fail may block and call methods of s
+		if err := fail(ctx, op); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+	}
+	if err := ctx.Err(); err != nil {
+		s.mu.Unlock()
+		return nil, fmt.Errorf("memstore: context ended before the operation: %w", err)
 	}
 	return s.mu.Unlock, nil
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,6 +37,26 @@ func TestShowCart(t *testing.T) {
 	sessions.Wrap(http.HandlerFunc(showCart)).ServeHTTP(w, r)
 	if got := w.Body.String(); got != "ann has 2 items" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func addTea(_ http.ResponseWriter, r *http.Request) {
+	s := session.FromContext(r.Context())
+	cart.Set(s, append(cart.GetOr(s, nil), item{"tea", 1}))
+}
+
+func TestAddTea(t *testing.T) {
+	sessions := memstore.NewManager()
+	r := memstore.WithSession(t, sessions, httptest.NewRequest("POST", "https://example.com/cart", nil),
+		func(s *session.Session) { s.SignIn("ann") })
+	sessions.Wrap(http.HandlerFunc(addTea)).ServeHTTP(httptest.NewRecorder(), r)
+
+	s, err := sessions.Load(t.Context(), r.Cookies())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(cart.GetOr(s, nil)); got != 1 {
+		t.Errorf("the cart has %d items, want 1", got)
 	}
 }
 
@@ -93,6 +115,27 @@ func TestOverASocket(t *testing.T) {
 	require.Len(t, jar.Cookies(must(t, server.URL)), 1)
 }
 
+func TestSignedInClient(t *testing.T) {
+	sessions := memstore.NewManager()
+	server := httptest.NewServer(sessions.Wrap(http.HandlerFunc(showCart)))
+	defer server.Close()
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	address, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jar.SetCookies(address, []*http.Cookie{
+		memstore.Cookie(t, sessions, func(s *session.Session) { s.SignIn("ann") }),
+	})
+	resp, err := (&http.Client{Jar: jar}).Get(server.URL)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, "ann has 0 items", string(body))
+}
+
 func TestOutage(t *testing.T) {
 	store := memstore.New()
 	sessions, err := session.New(store, "a secret of a test, of 32 bytes.")
@@ -107,6 +150,43 @@ func TestOutage(t *testing.T) {
 	if w.Code != http.StatusServiceUnavailable {
 		t.Errorf("status %d, want 503", w.Code)
 	}
+}
+
+func TestOutage_OfWrites(t *testing.T) {
+	store := memstore.New()
+	sessions, err := session.New(store, "a secret of a test, of 32 bytes.")
+	require.NoError(t, err)
+	r := memstore.WithSession(t, sessions, httptest.NewRequest("GET", "https://example.com/cart", nil),
+		func(s *session.Session) { s.SignIn("ann") })
+	store.FailFunc(func(_ context.Context, op session.EventKind) error {
+		if op == session.EventLoad || op == session.EventList {
+			return nil
+		}
+		return errors.New("not primary")
+	})
+	for want, handler := range map[int]http.HandlerFunc{http.StatusOK: showCart, http.StatusServiceUnavailable: addTea} {
+		w := httptest.NewRecorder()
+		sessions.Wrap(handler).ServeHTTP(w, r)
+		require.Equal(t, want, w.Code)
+	}
+}
+
+func TestOutage_WithoutReply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		sessions, err := session.New(store, "a secret of a test, of 32 bytes.")
+		require.NoError(t, err)
+		r := memstore.WithSession(t, sessions, httptest.NewRequest("GET", "https://example.com/cart", nil),
+			func(s *session.Session) { s.SignIn("ann") })
+		store.FailFunc(func(ctx context.Context, _ session.EventKind) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		w, start := httptest.NewRecorder(), time.Now()
+		sessions.Wrap(http.HandlerFunc(showCart)).ServeHTTP(w, r)
+		require.Equal(t, http.StatusServiceUnavailable, w.Code)
+		require.Equal(t, 5*time.Second, time.Since(start))
+	})
 }
 
 func TestIdleTimeout(t *testing.T) {
