@@ -142,11 +142,19 @@ func (s *Store) lock(ctx context.Context, op session.EventKind) (unlock func(), 
 		}
 		s.mu.Lock()
 	}
-	if err := ctx.Err(); err != nil {
+	if err := ended(ctx); err != nil {
 		s.mu.Unlock()
-		return nil, fmt.Errorf("memstore: context ended before the operation: %w", err)
+		return nil, err
 	}
 	return s.mu.Unlock, nil
+}
+
+// ended returns an error if ctx has ended.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("memstore: context ended before the operation: %w", err)
+	}
+	return nil
 }
 
 // clone returns a copy of rec that shares no memory with it. The Values of the

@@ -69,8 +69,8 @@ func (s *Store) Fail(err error) {
 // FailFunc makes the store call f before each operation, until FailFunc is called
 // with nil. If f returns an error, the operation returns it and does nothing. op is
 // [session.EventLoad], [session.EventInsert], [session.EventUpdate],
-// [session.EventDelete] or [session.EventList]. A test uses FailFunc to fail some
-// operations only, such as all writes.
+// [session.EventDelete] or, also for Count and All, [session.EventList]. A test uses
+// FailFunc to fail some operations only, such as all writes.
 //
 // f may block to simulate a slow store. It should then return an error when ctx
 // ends, because the store timeout of the Manager ends it. f is called by several

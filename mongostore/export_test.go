@@ -17,6 +17,12 @@ func Unopened(coll *mongo.Collection, maxFlight int64) *Store {
 // InFlight returns the number of operations limited by WithMaxInFlight.
 func (s *Store) InFlight() int { return int(s.flight.Load()) }
 
+// MaxInFlight returns the number of WithMaxInFlight.
+func (s *Store) MaxInFlight() int { return int(s.maxFlight) }
+
+// PageSize is the number of documents that All reads at once.
+const PageSize = pageSize
+
 // Redact removes the secrets of a URI from an error.
 var Redact = redact
 

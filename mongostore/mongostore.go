@@ -34,7 +34,8 @@ import (
 type Store struct {
 	config
 	coll   *mongo.Collection
-	client *mongo.Client // nil after OpenCollection, because the caller owns it
+	client *mongo.Client      // nil after OpenCollection, because the caller owns it
+	hide   func(error) string // the text of an error without secrets
 	flight atomic.Int64
 
 	noCollations atomic.Bool // whether the server does not support collations
@@ -59,29 +60,26 @@ func Open(ctx context.Context, uri string, opts ...Option) (*Store, error) {
 	if err := errors.Join(err, cerr); err != nil {
 		return nil, err
 	}
-	co := options.Client().ApplyURI(uri)
-	// With a timeout, the driver would repeat a failing command thousands of
-	// times a second until its end. The Manager limits the time of each call.
-	co.Timeout = nil
-	pool := uint64(defaultPool)
-	if co.MaxPoolSize != nil && *co.MaxPoolSize > 0 {
-		pool = *co.MaxPoolSize
+	co, err := c.clientOptions(uri)
+	if err != nil {
+		return nil, err
 	}
 	if c.maxFlight == 0 {
-		c.maxFlight = int64(pool) * flightsPerConn
+		c.maxFlight = maxFlight(co)
 	}
+	hide := func(err error) string { return redact(err, uri, passwords(co)...) }
 	client, err := mongo.Connect(co)
 	if err != nil {
-		return nil, fmt.Errorf("mongostore: cannot use the URI: %s", redact(err, uri))
+		return nil, fmt.Errorf("mongostore: cannot use the URI or the options of WithClientOptions: %s", hide(err))
 	}
-	s := &Store{config: c, client: client, coll: client.Database(c.database).Collection(c.collection)}
+	s := &Store{config: c, client: client, coll: client.Database(c.database).Collection(c.collection), hide: hide}
 	timeout := openTimeout
-	if cs.ConnectTimeoutSet && cs.ConnectTimeout > 0 {
-		timeout = cs.ConnectTimeout
+	if co.ConnectTimeout != nil && *co.ConnectTimeout > 0 {
+		timeout = *co.ConnectTimeout
 	}
-	if err := s.setUp(ctx, timeout, fmt.Sprintf(" at %v", cs.Hosts)); err != nil {
+	if err := s.setUp(ctx, timeout, fmt.Sprintf(" at %v", co.Hosts)); err != nil {
 		s.Close(context.WithoutCancel(ctx))
-		return nil, fmt.Errorf("mongostore: %s", redact(err, uri))
+		return nil, fmt.Errorf("mongostore: %s", hide(err))
 	}
 	return s, nil
 }
@@ -94,13 +92,16 @@ func OpenCollection(ctx context.Context, coll *mongo.Collection, opts ...Option)
 	if coll == nil {
 		err = errors.Join(err, errors.New("mongostore: OpenCollection: the collection is nil"))
 	}
+	if c.client != nil {
+		err = errors.Join(err, errors.New("mongostore: WithClientOptions: OpenCollection uses the collection's client; set the options where you create that client"))
+	}
 	if err != nil {
 		return nil, err
 	}
 	if c.maxFlight == 0 {
 		c.maxFlight = defaultPool * flightsPerConn
 	}
-	s := &Store{config: c, coll: coll}
+	s := &Store{config: c, coll: coll, hide: func(err error) string { return redact(err, "") }}
 	if err := s.setUp(ctx, openTimeout, ""); err != nil {
 		return nil, fmt.Errorf("mongostore: %w", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
 // Option changes a default of [Open] or [OpenCollection]. These check all options
@@ -18,6 +20,7 @@ type config struct {
 	log                  *slog.Logger
 	maxFlight            int64
 	batched              bool
+	client               []func(*options.ClientOptions)
 	faults               []error
 }
 

@@ -23,14 +23,15 @@ func parseURI(uri string) (*connstring.ConnString, error) {
 	return cs, nil
 }
 
-// redact returns the text of an error without the secrets of the URI, because the
-// driver's parser repeats the malformed part of a URI in its errors.
-func redact(err error, uri string) string {
+// redact returns the text of an error without the secrets of the URI and without
+// other secrets. The driver's parser repeats the malformed part of a URI in its
+// errors.
+func redact(err error, uri string, others ...string) string {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("no reply in time: %w", err)
 	}
 	text := err.Error()
-	for _, s := range secrets(uri) {
+	for _, s := range append(secrets(uri), others...) {
 		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), fmt.Sprintf("%q", s)} {
 			text = strings.ReplaceAll(text, strings.Trim(form, `"`), "[redacted]")
 		}

@@ -24,9 +24,13 @@ func (t *trial) id() session.ID {
 	binary.BigEndian.PutUint16(id[:2], uint16(ms>>32))
 	binary.BigEndian.PutUint32(id[2:6], uint32(ms))
 	id[6], id[8] = id[6]&0x0f|0x70, id[8]&0x3f|0x80
+	t.deleteAfterwards(id)
+	return id
+}
+
+func (t *trial) deleteAfterwards(id session.ID) {
 	ctx := context.WithoutCancel(t.Context())
 	t.Cleanup(func() { _ = t.store.Delete(ctx, id) })
-	return id
 }
 
 // user returns a random name with letters of both cases.

@@ -50,7 +50,8 @@ const (
 // the store and run one after the other. They use records with random IDs and
 // users with random names, and delete the records afterwards. So the store need
 // be neither empty nor private. Run does I/O only through the store. If the store
-// implements [session.Confirmer], Run tests Confirm too.
+// implements [session.Confirmer] or [session.Inspector], Run tests their methods
+// too.
 func Run(t *testing.T, open func(t testing.TB) session.Store) {
 	t.Helper()
 	store := open(t)
@@ -70,7 +71,7 @@ type rule struct {
 
 // contract returns the rules in the order in which a store is best written.
 func contract() []rule {
-	return slices.Concat(recordRules(), raceRules(), listAndDataRules())
+	return slices.Concat(recordRules(), raceRules(), listAndDataRules(), inspectorRules())
 }
 
 // recordRules are the rules of one record and one caller.
@@ -147,5 +148,23 @@ func listAndDataRules() []rule {
 		{"versions are kept up to the highest int64", valueVersions},
 
 		{"a cancelled context is an error and writes nothing", cancelled},
+	}
+}
+
+// inspectorRules are the rules of a [session.Inspector]. They hold for any other
+// store.
+func inspectorRules() []rule {
+	return []rule{
+		{"All returns every field of Info for each session", allFields},
+		{"All is ordered by ID, and After continues it", allOrdered},
+		{"All and Count select by user, byte by byte", filterUser},
+		{"All and Count select sessions with a user or without", filterKind},
+		{"All and Count select sessions seen strictly before a time", filterSeenBefore},
+		{"All and Count include expired sessions unless LiveAt excludes them", filterLiveAt},
+		{"All and Count select sessions that meet all conditions of a Filter", filterTogether},
+		{"All and Count never include a revocation marker", filterMarker},
+		{"the loop over All may use the store and stop", allDeletes},
+		{"All and Count with a cancelled context return an error", inspectCancelled},
+		{"All stops with an error when its context ends", allCancelled},
 	}
 }

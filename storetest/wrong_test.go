@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"bytes"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,9 @@ type wrong struct {
 // check also.
 var many = []string{"…"}
 
-var wrongStores = []wrong{
+var wrongStores = slices.Concat(wrongOthers, wrongInspectors)
+
+var wrongOthers = []wrong{
 	{"returns nil for a missing record", func() session.Store { return nilForMissing{memstore.New()} }, "Load of a missing record is ErrNotFound", nil},
 	{"forgets the salt", func() session.Store {
 		return bent{Store: memstore.New(), record: func(r *session.Record) { r.Salt = nil }}

@@ -36,7 +36,7 @@ func run(names []string) error {
 		return err
 	}
 	caught, tried := 0, 0
-	for _, m := range slices.Concat(mutations, protocol, encryption) {
+	for _, m := range slices.Concat(mutations, protocol, encryption, reach) {
 		if len(names) > 0 && !slices.Contains(names, m.name) {
 			continue
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var all = slices.Concat(mutations, protocol, encryption)
+var all = slices.Concat(mutations, protocol, encryption, reach)
 
 // TestMutations_Apply checks that every mutation still applies to the code.
 // Whether a test catches it takes minutes to find out: go run ./internal/mutate.
