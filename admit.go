@@ -39,7 +39,7 @@ func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 		case !m.isLive(&rec.Info, s.admitted):
 			if rec.matches(t.secret) {
 				s.lapsed = true
-				m.report(ctx, Event{Kind: EventExpired, ID: rec.ID, User: rec.User})
+				m.reportSession(ctx, EventExpired, m.expiryReason(&rec.Info, s.admitted), &rec.Info)
 			}
 		case rec.matches(t.secret):
 			s.choose(rec, t.secret)
@@ -75,10 +75,10 @@ func (s *Session) choose(rec *Record, sec secret) {
 	if s.standing == current {
 		older := cmp.Or(rec.SignedInAt.Compare(s.rec.SignedInAt), rec.CreatedAt.Compare(s.rec.CreatedAt)) <= 0
 		if older {
-			s.others = append(s.others, rec.ID)
+			s.others = append(s.others, rec.Info)
 			return
 		}
-		s.others = append(s.others, s.rec.ID)
+		s.others = append(s.others, s.rec.Info)
 	}
 	s.rec, s.secret, s.standing = rec, sec, current
 }

@@ -107,7 +107,7 @@ func TestWrap_InsideWrap(t *testing.T) {
 			res := v.send("GET", srv.URL)
 			require.Equal(t, 200, res.StatusCode)
 			require.Len(t, res.Header["Set-Cookie"], 1)
-			require.Equal(t, []string{"insert"}, calls)
+			require.Equal(t, []string{"insert", "created"}, calls)
 		})
 	}
 }

@@ -13,6 +13,14 @@ func (m *Manager) isLive(i *Info, now time.Time) bool {
 		now.Before(i.LastSeenAt.Add(m.idleTimeout(i))) && now.Before(lifetimeStart(i).Add(m.lifetime))
 }
 
+// expiryReason returns the timeout that has ended an expired session.
+func (m *Manager) expiryReason(i *Info, now time.Time) EventReason {
+	if !now.Before(i.Deadline) || i.IdleTimeout == 0 && !now.Before(lifetimeStart(i).Add(m.lifetime)) {
+		return ReasonLifetime
+	}
+	return ReasonIdleTimeout
+}
+
 // lifetimeStart returns the time from which the lifetime counts.
 func lifetimeStart(i *Info) time.Time {
 	if i.SignedInAt.After(i.CreatedAt) {

@@ -29,19 +29,92 @@ const (
 	EventLostChange EventKind = "lost_change"
 
 	// EventExpired reports a valid token of an expired session, while the session
-	// is still in the store.
+	// is still in the store. Each request with the token reports it.
 	EventExpired EventKind = "expired"
 )
 
-// Event describes a call of the store or an unusual occurrence. It is passed
-// to the function of [WithObserver], which may read the request's session but
-// must not change it.
+// The kinds of the events in the life of a session. They have a Reason, the
+// session's User and, if [WithClientInfo] is set, its ClientIP and UserAgent. An
+// event reports a change that the store has confirmed, and reports it once. A
+// change with an unknown outcome ([ErrUncertain]) has no event.
+const (
+	// EventCreated reports a new session. If a sign-in has created it,
+	// EventSignedIn follows.
+	EventCreated EventKind = "created"
+
+	// EventSignedIn reports a sign-in. If two concurrent requests sign the same
+	// user in and end in one session, one of them reports it.
+	EventSignedIn EventKind = "signed_in"
+
+	// EventSignedOut reports a session that was ended by a sign-out, or replaced
+	// by a sign-in.
+	EventSignedOut EventKind = "signed_out"
+
+	// EventRenewed reports a new token without a sign-in.
+	EventRenewed EventKind = "renewed"
+
+	// EventRevoked reports a session that was ended by a revocation.
+	EventRevoked EventKind = "revoked"
+
+	// EventEvicted reports a session that was ended because of [WithMaxPerUser].
+	EventEvicted EventKind = "evicted"
+)
+
+// EventReason is the reason of an [Event] in the life of a session. It can be
+// used as the value of a label in metrics.
+type EventReason string
+
+// The reasons of events.
+const (
+	ReasonChange            EventReason = "change"                // created by a change of an anonymous session
+	ReasonSignIn            EventReason = "sign_in"               // created, signed in or replaced by a sign-in
+	ReasonSignInAsOtherUser EventReason = "sign_in_as_other_user" // replaced by a sign-in of another user
+	ReasonSignOut           EventReason = "sign_out"              // ended by Session.SignOut
+	ReasonRenew             EventReason = "renew"                 // renewed by Session.Renew
+	ReasonSetTimeouts       EventReason = "set_timeouts"          // renewed by Session.SetTimeouts
+	ReasonRevoke            EventReason = "revoke"                // ended by Manager.Revoke
+	ReasonRevokeAll         EventReason = "revoke_all"            // ended by Manager.RevokeAll
+	ReasonRevokeOthers      EventReason = "revoke_others"         // ended by Session.RevokeOthers
+	ReasonRevokedSignIn     EventReason = "revoked_sign_in"       // ended because its sign-in was revoked in progress
+	ReasonMaxPerUser        EventReason = "max_per_user"          // ended because of WithMaxPerUser
+	ReasonIdleTimeout       EventReason = "idle_timeout"          // expired by the idle timeout
+	ReasonLifetime          EventReason = "lifetime"              // expired by the lifetime
+)
+
+// Event describes a call of the store, an event in the life of a session or an
+// unusual occurrence. It is passed to the functions of [WithObserver], which may
+// read the request's session but must not change it. An Event has no token, no
+// verifier and no value.
 type Event struct {
-	Kind     EventKind     // kind of the event
-	ID       ID            // session ID; zero if it is not known
-	User     string        // user of EventList and EventExpired; otherwise empty
-	Duration time.Duration // duration of a call of the store; otherwise zero
-	Err      error         // error of a call of the store, or the reason of EventLostChange
+	Kind      EventKind     // kind of the event
+	Reason    EventReason   // reason of EventExpired and of events in the life of a session; otherwise empty
+	ID        ID            // session ID; zero if it is not known
+	User      string        // user of the session, or of EventList; empty if the session is anonymous
+	ClientIP  string        // as in the session's Info, if the event has a Reason; otherwise empty
+	UserAgent string        // as in the session's Info, if the event has a Reason; otherwise empty
+	Duration  time.Duration // duration of a call of the store; otherwise zero
+	Err       error         // error of a call of the store, or the reason of EventLostChange
+}
+
+// WithObserver adds a function to call for each [Event], for metrics, an audit
+// log or mails to the user. It may be given several times. The functions are
+// called in the goroutine of the request, after the event, in the order of the
+// options. They must be safe for concurrent use and must not wait, because the
+// request waits for them. ctx has the values of the request's context. The
+// default is no observer.
+func WithObserver(f func(context.Context, Event)) Option {
+	return func(c *config) {
+		before := c.observe
+		c.observe = f
+		if f == nil {
+			c.addError("WithObserver(nil): leave the option out")
+		} else if before != nil {
+			c.observe = func(ctx context.Context, e Event) {
+				before(ctx, e)
+				f(ctx, e)
+			}
+		}
+	}
 }
 
 // observed is a store that reports its calls.
@@ -87,16 +160,4 @@ func (o observed) Delete(ctx context.Context, id ID) (err error) {
 func (o observed) List(ctx context.Context, user string) (infos []Info, err error) {
 	defer func(t time.Time) { o.done(ctx, t, Event{Kind: EventList, User: user, Err: err}) }(time.Now())
 	return o.Store.List(ctx, user)
-}
-
-func (m *Manager) report(ctx context.Context, e Event) {
-	if m.observe != nil {
-		m.observe(ctx, e)
-	}
-}
-
-// reportLost logs and reports a change that cannot be saved.
-func (m *Manager) reportLost(ctx context.Context, err error) {
-	m.log.ErrorContext(ctx, "session: change could not be saved", "error", err)
-	m.report(ctx, Event{Kind: EventLostChange, Err: err})
 }

@@ -230,19 +230,6 @@ func WithErrorHandler(answer func(w http.ResponseWriter, r *http.Request, err er
 	}
 }
 
-// WithObserver sets a function to call for each [Event], for metrics and logs.
-// It is called in the goroutine of the request, after the event, and must be
-// safe for concurrent use. ctx has the values of the request's context. The
-// default is no observer.
-func WithObserver(f func(context.Context, Event)) Option {
-	return func(c *config) {
-		c.observe = f
-		if f == nil {
-			c.addError("WithObserver(nil): leave the option out")
-		}
-	}
-}
-
 // WithCookieName sets the name of the cookie, a token of RFC 9110. The default
 // is session with [DangerouslyAllowHTTP], otherwise __Secure-session with a
 // domain or a path, and otherwise __Host-session.

@@ -93,6 +93,7 @@ func (s *Session) join(ctx context.Context, found *Record) (*Record, token, erro
 			ch.refresh(info)
 		}
 		if len(ch.Set)+len(ch.Unset) == 0 && !ch.Replace && s.pend.timeouts == nil {
+			s.announced = true
 			return found, next, nil
 		}
 		ch.If.Verifier = found.Verifier
@@ -100,6 +101,7 @@ func (s *Session) join(ctx context.Context, found *Record) (*Record, token, erro
 		if errors.Is(err, ErrConflict) {
 			err = ErrSuperseded // renewed once more
 		}
+		s.announced = s.announced || err == nil
 		found.Apply(ch)
 		return found, next, err
 	}

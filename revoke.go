@@ -111,7 +111,13 @@ func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 		}
 	}
 	// A record never gets another user, so it still belongs to this one.
-	return m.wrapStoreError(ctx, m.store.Delete(ctx, id))
+	if err := m.store.Delete(ctx, id); err != nil {
+		return m.wrapStoreError(ctx, err)
+	}
+	if m.isLive(&rec.Info, m.now()) {
+		m.reportSession(ctx, EventRevoked, ReasonRevoke, &rec.Info)
+	}
+	return nil
 }
 
 // RevokeAll ends all sessions of user and returns the number of those that had
@@ -131,7 +137,7 @@ func (m *Manager) RevokeAll(ctx context.Context, user string) (int, error) {
 	if err := checkName("user", user); err != nil {
 		return 0, misuse("RevokeAll", err)
 	}
-	return m.revoke(ctx, user, ID{}, scopeOf(ctx).of(m))
+	return m.revoke(ctx, user, ID{}, scopeOf(ctx).of(m), ReasonRevokeAll)
 }
 
 // RevokeOthers is like [Manager.RevokeAll] for the signed-in user, but keeps
@@ -152,12 +158,12 @@ func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 	case user == "":
 		return 0, misuse("RevokeOthers", errors.New("nobody is signed in"))
 	}
-	return s.m.revoke(ctx, user, keep, s)
+	return s.m.revoke(ctx, user, keep, s, ReasonRevokeOthers)
 }
 
 // revoke ends the sessions of a user except keep. by is the session that asks
 // for it, or nil.
-func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session) (n int, err error) {
+func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session, why EventReason) (n int, err error) {
 	bctx, stop := m.storeContext(ctx)
 	defer stop.release()
 	now := m.now()
@@ -189,6 +195,7 @@ func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session)
 		}
 		if m.isLive(&i, now) {
 			n++
+			m.reportSession(ctx, EventRevoked, why, &i)
 		}
 	}
 	return n, nil

@@ -53,6 +53,7 @@ func (s *Session) applyPending(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.reportWritten(ctx, rec, t)
 	return s.adopt(rec, t)
 }
 
@@ -108,7 +109,7 @@ func (s *Session) adopt(rec *Record, t token) error {
 		s.cookie, s.cookieSent, s.standing = c, false, current
 	}
 	s.rec, s.secret = rec, t.secret
-	s.pend = pending{}
+	s.pend, s.announced = pending{}, false
 	return nil
 }
 
@@ -167,6 +168,8 @@ func (s *Session) finishAttempt(ctx context.Context) error {
 	}
 	if s.pend.user != "" {
 		t.unsettled = s.revocableSince().UnixNano()
+	} else {
+		s.reportWritten(ctx, rec, t)
 	}
 	return s.adoptAttempt(rec, t)
 }

@@ -40,13 +40,14 @@ type Session struct {
 	wrapped     bool    // a Wrap commits the session
 	rec         *Record // as stored; nil if nothing is stored
 	secret      secret  // of the token that was presented or issued last
-	others      []ID    // live sessions of other cookies in the request
+	others      []Info  // live sessions of other cookies in the request
 	withheldErr error   // see Manager.checkWithheld; nil if the client has no other session
 	pend        pending
 
 	// These fields are read and written with turn only.
-	begun bool // the response has begun
-	ended bool // the handler has returned
+	begun     bool // the response has begun
+	ended     bool // the handler has returned
+	announced bool // EventSignedIn of the pending sign-in was reported, perhaps by another request
 
 	// These fields are read and written with mu only.
 	accessed     bool         // the handler has read or changed the session

@@ -14,13 +14,14 @@ import (
 // sign-in if the user was revoked meanwhile. Otherwise it ends the user's
 // sessions beyond the maximum and the sessions of the client's other cookies.
 func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error {
-	since := s.revocableSince()
+	since, left := s.revocableSince(), s.superfluous(rec)
 	err := s.m.checkRevoked(ctx, rec, since)
 	if errors.Is(err, ErrRevoked) {
-		if s.rec.id() == rec.ID {
+		known := s.rec.id() == rec.ID
+		if known {
 			s.forget()
 		}
-		if derr := s.m.deleteWithRetry(ctx, rec.ID); derr != nil {
+		if derr := s.m.deleteRevoked(ctx, &rec.Info, known); derr != nil {
 			// This is not ErrRevoked, which promises that no session exists.
 			return fmt.Errorf("session: cannot delete the record of a revoked sign-in: %w", derr)
 		}
@@ -33,10 +34,10 @@ func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error 
 		return err // the client keeps its earlier session
 	}
 	if err == nil {
-		err = s.deleteAll(ctx, s.superfluous(rec))
+		left, err = s.endAll(ctx, left, rec.User)
 	}
 	if err != nil {
-		return s.leaveUnsettled(rec, t, since, err)
+		return s.leaveUnsettled(ctx, rec, t, since, left, err)
 	}
 	s.mu.Lock()
 	s.others = nil
@@ -49,17 +50,19 @@ func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error 
 // earlier token opens nothing any more. The request itself continues without
 // the session. The token carries the time of the admission, so later
 // admissions look for a revocation that this request could not read (see
-// settle).
-func (s *Session) leaveUnsettled(rec *Record, t token, since time.Time, why error) error {
+// settle). left are the sessions that the next commit has to end.
+func (s *Session) leaveUnsettled(ctx context.Context, rec *Record, t token, since time.Time, left []Info, why error) error {
 	t.unsettled = since.UnixNano()
 	c, err := s.m.issueCookie(t, &rec.Info)
 	if err != nil {
 		return err
 	}
+	s.reportWritten(ctx, rec, t)
+	s.announced = true
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cookie, s.cookieSent = c, false
-	s.others = s.superfluous(rec) // the next commit ends them
+	s.others = left
 	s.rec, s.secret, s.standing = rec, t.secret, unsettled
 	p := &s.pend // the values are stored, but the sign-in must be repeated
 	s.pend = pending{user: p.user, renew: true, timeouts: p.timeouts, invalid: p.invalid, at: p.at}
@@ -78,6 +81,22 @@ func (m *Manager) settle(ctx context.Context, rec *Record, t token) error {
 		if derr := m.store.Delete(ctx, rec.ID); derr != nil {
 			return derr
 		}
+		m.reportSession(ctx, EventRevoked, ReasonRevokedSignIn, &rec.Info)
+	}
+	return err
+}
+
+// deleteRevoked deletes the record of a revoked sign-in. If known is true, the
+// session began before the sign-in, so its end is reported. The revocation has
+// reported it if it has already deleted the record.
+func (m *Manager) deleteRevoked(ctx context.Context, info *Info, known bool) error {
+	if known && m.observe != nil {
+		_, err := m.store.Load(ctx, info.ID)
+		known = !errors.Is(err, ErrNotFound)
+	}
+	err := m.deleteWithRetry(ctx, info.ID)
+	if err == nil && known {
+		m.reportSession(ctx, EventRevoked, ReasonRevokedSignIn, info)
 	}
 	return err
 }
@@ -96,12 +115,12 @@ func (m *Manager) deleteWithRetry(ctx context.Context, id ID) error {
 }
 
 // superfluous lists the other live sessions of the request's cookies.
-func (s *Session) superfluous(rec *Record) []ID {
-	ids := slices.Clone(s.others)
+func (s *Session) superfluous(rec *Record) []Info {
+	infos := slices.Clone(s.others)
 	if s.rec != nil && s.rec.ID != rec.ID {
-		ids = append(ids, s.rec.ID)
+		infos = append(infos, s.rec.Info)
 	}
-	return ids
+	return infos
 }
 
 // nextInfo returns the record's description after the pending sign-in and

@@ -365,7 +365,7 @@ func TestExpired(t *testing.T) {
 		now.advance(time.Hour)
 		require.True(t, expired(v))
 		mu.Lock()
-		require.Equal(t, []session.Event{{Kind: session.EventExpired, ID: id, User: "ann"}}, events)
+		require.Equal(t, []session.Event{{Kind: session.EventExpired, Reason: session.ReasonIdleTimeout, ID: id, User: "ann"}}, events)
 		mu.Unlock()
 		require.NoError(t, store.Delete(background, id))
 		require.True(t, expired(v), "the database removed the record")

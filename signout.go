@@ -8,7 +8,11 @@ func (s *Session) deleteSessions(ctx context.Context) error {
 	if s.rec == nil {
 		return nil
 	}
-	if err := s.deleteAll(ctx, append(s.others, s.rec.ID)); err != nil {
+	left, err := s.endAll(ctx, append(s.others, s.rec.Info), "")
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.others = left[:len(left)-1] // the next attempt must not report the deleted ones again
 		return err
 	}
 	c := s.m.deletionCookie()
@@ -23,12 +27,15 @@ func (s *Session) deleteSessions(ctx context.Context) error {
 	return nil
 }
 
-// deleteAll deletes records until the store returns an error.
-func (s *Session) deleteAll(ctx context.Context, ids []ID) error {
-	for _, id := range ids {
-		if err := s.m.store.Delete(ctx, id); err != nil {
-			return err
+// endAll deletes records and reports their sessions until the store returns an
+// error. It returns the sessions that are left. newUser is the user of the
+// sign-in that ends them, or empty for a sign-out.
+func (s *Session) endAll(ctx context.Context, infos []Info, newUser string) (left []Info, err error) {
+	for n := range infos {
+		if err := s.m.store.Delete(ctx, infos[n].ID); err != nil {
+			return infos[n:], err
 		}
+		s.m.reportSession(ctx, EventSignedOut, signOutReason(&infos[n], newUser), &infos[n])
 	}
-	return nil
+	return nil, nil
 }

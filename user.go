@@ -75,22 +75,32 @@ func signedInBefore(i *Info, rec *Record) bool {
 // verifier without a secret, under a guard, and is then deleted.
 func (m *Manager) endOldSession(ctx context.Context, id ID, by *Record) error {
 	nobody := newSecret().verifier()
+	ended := func(found *Record) bool { return bytes.Equal(found.Verifier, nobody) }
+	lost, live := false, false
 	for try := 0; ; try++ {
-		found, err := m.store.Load(ctx, id)
+		found, err := m.readBack(ctx, id, lost, ended)
 		switch {
 		case errors.Is(err, ErrNotFound):
 			return nil
 		case err != nil:
 			return err
-		case bytes.Equal(found.Verifier, nobody):
+		case ended(found):
+			if live {
+				m.reportSession(ctx, EventEvicted, ReasonMaxPerUser, &found.Info)
+			}
 			return m.store.Delete(ctx, id)
 		case !signedInBefore(&found.Info, by):
 			return nil
 		}
+		live = m.isLive(&found.Info, m.now()) // a concurrent sign-in may have ended it
 		err = m.store.Update(ctx, id, &Change{If: Guard{Verifier: found.Verifier}, Verifier: nobody, ExpiresAt: found.CreatedAt})
 		if err == nil {
+			if live {
+				m.reportSession(ctx, EventEvicted, ReasonMaxPerUser, &found.Info)
+			}
 			return m.store.Delete(ctx, id)
 		}
+		lost = lost || errors.Is(err, ErrUncertain)
 		if !needsReadBack(err) && !errors.Is(err, ErrNotFound) || !backoff.Wait(ctx, try, time.Second) {
 			return err
 		}

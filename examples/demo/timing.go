@@ -30,7 +30,12 @@ type timingKey struct{}
 // observe is the observer of the session library. Its context is the context of the request.
 func observe(ctx context.Context, e session.Event) {
 	t, ok := ctx.Value(timingKey{}).(*timing)
-	if !ok || e.Kind == session.EventStaleToken || e.Kind == session.EventLostChange || e.Kind == session.EventExpired {
+	if !ok {
+		return
+	}
+	switch e.Kind {
+	case session.EventLoad, session.EventInsert, session.EventUpdate, session.EventDelete, session.EventList:
+	default:
 		return // not a call of the store
 	}
 	item := fmt.Sprintf("%s;dur=%.2f", e.Kind, float64(e.Duration)/float64(time.Millisecond))

@@ -25,6 +25,7 @@ func TestTiming_Outcome(t *testing.T) {
 		observe(ctx, session.Event{Kind: session.EventLoad, Duration: 1250 * time.Microsecond, Err: err})
 	}
 	observe(ctx, session.Event{Kind: session.EventStaleToken, Err: errors.New("not a call of the store")})
+	observe(ctx, session.Event{Kind: session.EventSignedIn})
 	want := []operation{
 		{"load", 1.25, "", false},
 		{"load", 1.25, "not found", false},

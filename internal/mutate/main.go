@@ -26,6 +26,15 @@ func main() {
 	}
 }
 
+// all are the mutations of all files.
+var all = slices.Concat(
+	mutations,
+	protocol,
+	encryption,
+	events,
+	reach,
+)
+
 func run(names []string) error {
 	dir, err := os.MkdirTemp("", "mutate-*")
 	if err != nil {
@@ -36,7 +45,7 @@ func run(names []string) error {
 		return err
 	}
 	caught, tried := 0, 0
-	for _, m := range slices.Concat(mutations, protocol, encryption, reach) {
+	for _, m := range all {
 		if len(names) > 0 && !slices.Contains(names, m.name) {
 			continue
 		}

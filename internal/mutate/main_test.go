@@ -4,12 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
-
-var all = slices.Concat(mutations, protocol, encryption, reach)
 
 // TestMutations_Apply checks that every mutation still applies to the code.
 // Whether a test catches it takes minutes to find out: go run ./internal/mutate.

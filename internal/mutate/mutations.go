@@ -120,7 +120,7 @@ var mutations = []mutation{
 	},
 	{
 		"SignOut that leaves the other cookies' sessions", "signout.go",
-		"s.deleteAll(ctx, append(s.others, s.rec.ID))", "s.deleteAll(ctx, []ID{s.rec.ID})",
+		"s.endAll(ctx, append(s.others, s.rec.Info), \"\")", "s.endAll(ctx, []Info{s.rec.Info}, \"\")",
 		".", "TestCookie_SeveralOfOneName",
 	},
 	{
@@ -455,7 +455,7 @@ var mutations = []mutation{
 	},
 	{
 		"an incomplete sign-in that returns only its error", "signin.go",
-		"		return s.leaveUnsettled(rec, t, since, err)\n	}\n	s.mu.Lock()\n", "		return err\n	}\n	s.mu.Lock()\n",
+		"		return s.leaveUnsettled(ctx, rec, t, since, left, err)\n	}\n	s.mu.Lock()\n", "		return err\n	}\n	s.mu.Lock()\n",
 		"internal/model", "TestPairs_InAnOutage",
 	},
 	{
@@ -465,7 +465,7 @@ var mutations = []mutation{
 	},
 	{
 		"a revoked sign-in that stays in the request", "signin.go",
-		"		if s.rec.id() == rec.ID {\n			s.forget()\n		}\n", "",
+		"		if known {\n			s.forget()\n		}\n", "",
 		"internal/model", "TestPairs_InAnOutage",
 	},
 	{

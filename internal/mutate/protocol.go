@@ -14,7 +14,7 @@ var protocol = []mutation{
 	},
 	{
 		"a failed sign-in that keeps its token", "signin.go",
-		"		return s.leaveUnsettled(rec, t, since, err)\n", "		return err\n",
+		"		return s.leaveUnsettled(ctx, rec, t, since, left, err)\n", "		return err\n",
 		".", "TestSignIn_FailedStep",
 	},
 	{
@@ -34,7 +34,7 @@ var protocol = []mutation{
 	},
 	{
 		"a revoked sign-in that acts for the user", "signin.go",
-		"		if s.rec.id() == rec.ID {\n			s.forget()\n		}\n", "",
+		"		if known {\n			s.forget()\n		}\n", "",
 		".", "TestSignIn_DiscardedAfterFailure",
 	},
 	{

@@ -130,7 +130,7 @@ func serveApp(c appConfig) error {
 func (a *app) manager(store session.Store, c appConfig, log *slog.Logger) (*session.Manager, error) {
 	return session.New(store, c.Secret,
 		session.WithStoreTimeout(c.Timeout), session.WithLogger(log), session.DangerouslyAllowHTTP(),
-		session.WithObserver(func(_ context.Context, _ session.Event) { a.ops.Add(1) }),
+		session.WithObserver(func(_ context.Context, e session.Event) { countCall(&a.ops, e) }),
 		session.WithErrorHandler(answerError))
 }
 
@@ -262,4 +262,11 @@ func cpuTime() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// countCall counts an event that is not a step in the life of a session.
+func countCall(n *atomic.Int64, e session.Event) {
+	if e.Reason == "" {
+		n.Add(1)
+	}
 }

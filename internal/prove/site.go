@@ -56,7 +56,7 @@ func siteOn(ctx context.Context, uri, secret string, opts ...session.Option) (*s
 	}
 	opts = append([]session.Option{
 		session.WithLogger(log), session.DangerouslyAllowHTTP(), session.WithErrorHandler(answerError),
-		session.WithObserver(func(context.Context, session.Event) { s.ops.Add(1) }),
+		session.WithObserver(func(_ context.Context, e session.Event) { countCall(&s.ops, e) }),
 	}, opts...)
 	if s.sessions, err = session.New(s.store, secret, opts...); err != nil {
 		disconnect(client)

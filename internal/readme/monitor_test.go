@@ -35,8 +35,7 @@ func TestObserver(t *testing.T) {
 				log.WarnContext(ctx, "an old session token was presented", "session", e.ID)
 			case session.EventLostChange: // an error in the program, or an outage
 				log.ErrorContext(ctx, "a change of a session was lost", "error", e.Err)
-			case session.EventExpired: // a visitor has come back after the session had expired
-			default: // load, insert, update, delete, list
+			case session.EventLoad, session.EventInsert, session.EventUpdate, session.EventDelete, session.EventList:
 				expected := errors.Is(e.Err, session.ErrNotFound) || errors.Is(e.Err, session.ErrConflict)
 				metrics.observe(e.Kind, e.Duration, e.Err != nil && !expected)
 			}

@@ -369,7 +369,8 @@ func TestLogMessagesAndEventsAreInTheReference(t *testing.T) {
 	}
 	for _, kind := range []session.EventKind{
 		session.EventLoad, session.EventInsert, session.EventUpdate, session.EventDelete, session.EventList,
-		session.EventStaleToken, session.EventLostChange, session.EventExpired,
+		session.EventStaleToken, session.EventLostChange, session.EventExpired, session.EventCreated, session.EventSignedIn,
+		session.EventSignedOut, session.EventRenewed, session.EventRevoked, session.EventEvicted,
 	} {
 		if !strings.Contains(text, "`"+string(kind)+"`") {
 			t.Errorf("%s does not have the event %q", page, kind)

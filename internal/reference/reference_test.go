@@ -119,6 +119,22 @@ func TestEvents(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
+func TestReasons(t *testing.T) {
+	want := values(t, "")
+	maps.DeleteFunc(want, func(name, _ string) bool { return !strings.HasPrefix(name, "Reason") })
+	events := column(rows(t, "reference/events-and-logs.md", "Events"), 1)
+	got := map[string]string{}
+	for _, row := range rows(t, "reference/events-and-logs.md", "Reasons") {
+		require.Len(t, row, 4, "%s: want value, events and meaning", row[0])
+		got[row[0]] = strings.Trim(row[1], "`")
+		for event := range strings.SplitSeq(row[2], ", ") {
+			require.Contains(t, events, strings.Trim(event, "`"), row[0])
+		}
+	}
+	require.NotEmpty(t, want)
+	require.Equal(t, want, got)
+}
+
 func TestLogMessages(t *testing.T) {
 	for section, dir := range map[string]string{"Log messages of session": "", "Log messages of mongostore": "mongostore"} {
 		var got []logCall
