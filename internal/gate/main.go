@@ -1,11 +1,11 @@
 // Command gate reads the output of go test -json for each engine and prints a
 // summary:
 //
-//	go run ./internal/gate [-promises FILE] ENGINE=FILE…
+//	go run ./internal/gate [-promises FILE]… ENGINE=FILE…
 //
 // It fails if a test failed, or if a test was skipped on one engine and passed
-// on no other. It also fails if FILE names a test (`TestName` in backquotes)
-// that has passed on no engine.
+// on no other. It also fails if a FILE of -promises names a test (`TestName` in
+// backquotes) that has passed on no engine.
 package main
 
 import (
@@ -31,7 +31,11 @@ type run struct {
 }
 
 func main() {
-	promises := flag.String("promises", "", "a document; the tests it names must have passed")
+	var promises []string
+	flag.Func("promises", "a document; the tests it names must have passed", func(file string) error {
+		promises = append(promises, file)
+		return nil
+	})
 	flag.Parse()
 	runs := make([]run, 0, flag.NArg())
 	for _, arg := range flag.Args() {
@@ -44,8 +48,8 @@ func main() {
 		runs = append(runs, run{engine, tests})
 	}
 	faults := judge(runs)
-	if *promises != "" {
-		faults = append(faults, broken(*promises, runs)...)
+	for _, document := range promises {
+		faults = append(faults, broken(document, runs)...)
 	}
 	for _, f := range faults {
 		fmt.Println("FAIL", f)
