@@ -19,13 +19,14 @@ const grace = 30 * time.Second
 //
 // A stale token is not reported if the request also has a later token of the
 // same record. The browser has then kept an old cookie next to the new one.
-func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
+func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) (Outcome, error) {
 	if len(tokens) == 0 {
-		return nil
+		return AdmissionNone, nil
 	}
 	bctx, stop := m.storeContext(ctx)
 	defer stop.release()
 	var stale []ID
+	expired := false
 	for _, t := range tokens {
 		rec, err := m.store.Load(bctx, t.id)
 		if err == nil && t.unsettled != 0 && rec.matches(t.secret) {
@@ -35,8 +36,9 @@ func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrRevoked):
 			s.lapsed = true
 		case err != nil:
-			return m.wrapStoreError(bctx, err)
+			return AdmissionUnavailable, m.wrapStoreError(bctx, err)
 		case !m.isLive(&rec.Info, s.admitted):
+			expired = true
 			if rec.matches(t.secret) {
 				s.lapsed = true
 				m.reportSession(ctx, EventExpired, m.expiryReason(&rec.Info, s.admitted), &rec.Info)
@@ -57,10 +59,18 @@ func (m *Manager) admit(ctx context.Context, s *Session, tokens []token) error {
 		}
 	}
 	s.lapsed = s.lapsed && s.standing == anonymous
-	if s.standing == current {
+	switch {
+	case s.standing == current:
 		s.touch(ctx, s.admitted)
+		return AdmissionCurrent, nil
+	case s.standing == superseded:
+		return AdmissionSuperseded, nil
+	case expired:
+		return AdmissionExpired, nil
+	case len(stale) > 0:
+		return AdmissionStale, nil
 	}
-	return nil
+	return AdmissionNotFound, nil
 }
 
 // matches reports whether s is the secret of the record's token. It compares

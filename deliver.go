@@ -15,10 +15,15 @@ func (w *response) commitFinal() error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	s.begun = true
-	if s.changesToken() && w.clientGone() {
-		return fmt.Errorf("%w: the client is gone", s.undeliverable(ctx))
+	return s.traceCommit(ctx, w.commitOpen)
+}
+
+// commitOpen is commitFinal for a caller with turn.
+func (w *response) commitOpen(ctx context.Context) error {
+	if w.s.changesToken() && w.clientGone() {
+		return fmt.Errorf("%w: the client is gone", w.s.undeliverable(ctx))
 	}
-	return s.commit(ctx)
+	return w.s.commit(ctx)
 }
 
 // reopen undoes the effect of commitFinal on s.begun. If cookie is true, it
@@ -49,11 +54,14 @@ func (s *Session) commitLate(ctx context.Context) error {
 // commitRest is commitLate for a caller with turn.
 func (s *Session) commitRest(ctx context.Context) error {
 	s.late.Store(false)
+	if s.pend.invalid == nil && !s.dirty() {
+		return nil
+	}
 	at, commit := s.pend.at, s.commit
 	if s.changesToken() {
 		commit = s.undeliverable
 	}
-	if err := commit(ctx); err != nil {
+	if err := s.traceCommit(ctx, commit); err != nil {
 		return fmt.Errorf("%w (%s)", err, at)
 	}
 	return nil

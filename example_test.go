@@ -408,12 +408,12 @@ func ExampleWithErrorHandler() {
 	// 503 Your session cannot be read or saved at the moment. It is not lost. Please try again.
 }
 
-// An observer counts the calls of the store and their errors. An absent record and
+// An observer counts the events and the errors of the store. An absent record and
 // a guard that does not hold are no errors of the store.
 func ExampleWithObserver() {
-	calls, failed := map[session.EventKind]int{}, 0
+	events, failed := map[session.EventKind]int{}, 0
 	count := func(_ context.Context, e session.Event) {
-		calls[e.Kind]++ // in a program: a counter for concurrent use
+		events[e.Kind]++ // in a program: a counter for concurrent use
 		if e.Err != nil && !errors.Is(e.Err, session.ErrNotFound) && !errors.Is(e.Err, session.ErrConflict) {
 			failed++
 		}
@@ -423,11 +423,11 @@ func ExampleWithObserver() {
 	visitor := newBrowser(sessions.Wrap(http.HandlerFunc(home)))
 	visitor.send("GET", "/")
 	visitor.send("GET", "/")
-	fmt.Println(calls, failed)
+	fmt.Println(events, failed)
 	// Output:
 	// 200 user "", visit 1
 	// 200 user "", visit 2
-	// map[insert:1 load:1 update:1] 0
+	// map[created:1 insert:1 load:1 update:1] 0
 }
 
 // This is wrong. The goroutine changes the session after the handler has returned

@@ -47,8 +47,8 @@ func New(store Store, secret string, opts ...Option) (*Manager, error) {
 	if err := m.complete(); err != nil {
 		return nil, err
 	}
-	if m.observe != nil {
-		m.store = observed{m.store, m.observe}
+	if m.observe != nil || m.tracer != nil {
+		m.store = observed{m.store, m}
 	}
 	return m, nil
 }
@@ -97,7 +97,7 @@ func (m *Manager) Load(ctx context.Context, cookies []*http.Cookie) (*Session, e
 			values = append(values, c.Value)
 		}
 	}
-	if err := m.admit(ctx, s, m.verifiedTokens(nil, values)); err != nil {
+	if err := m.admitTraced(ctx, s, len(values), m.verifiedTokens(nil, values)); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -68,7 +68,7 @@ func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Reques
 		var oneValue [1]string // most requests have one cookie of the name
 		var oneToken [1]token
 		values := m.cookieValues(oneValue[:0], r)
-		if err := m.admit(r.Context(), s, m.verifiedTokens(oneToken[:0], values)); err != nil {
+		if err := m.admitTraced(r.Context(), s, len(values), m.verifiedTokens(oneToken[:0], values)); err != nil {
 			m.fail(w, r, err)
 			return
 		}

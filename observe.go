@@ -120,44 +120,83 @@ func WithObserver(f func(context.Context, Event)) Option {
 // observed is a store that reports its calls.
 type observed struct {
 	Store
-	report func(context.Context, Event)
+	m *Manager
 }
 
-func (o observed) done(ctx context.Context, start time.Time, e Event) {
-	e.Duration = time.Since(start)
-	o.report(ctx, e)
+// observedCall is a call of an observed store in progress.
+type observedCall struct {
+	step
+	m     *Manager
+	start time.Time
+	event Event
 }
 
-func (o observed) Load(ctx context.Context, id ID) (rec *Record, err error) {
-	defer func(t time.Time) { o.done(ctx, t, Event{Kind: EventLoad, ID: id, Err: err}) }(time.Now())
-	return o.Store.Load(ctx, id)
+// begin starts a call. The caller passes the context of the call to the store.
+func (o observed) begin(ctx context.Context, e Event) observedCall {
+	c := observedCall{m: o.m, event: e}
+	c.ctx = ctx
+	if o.m.tracer != nil {
+		c.step = o.m.start(ctx, Operation{Kind: OperationKind(e.Kind)})
+	}
+	c.start = time.Now()
+	return c
 }
 
-func (o observed) Confirm(ctx context.Context, id ID) (rec *Record, err error) {
-	c, ok := o.Store.(Confirmer)
+// end reports the end of the call and returns its error.
+func (c *observedCall) end(err error) error {
+	c.event.Duration, c.event.Err = time.Since(c.start), err
+	if c.tracer != nil {
+		c.step.end(outcomeOf(err), 0, err)
+	}
+	c.m.report(c.ctx, c.event)
+	return err
+}
+
+func (c *observedCall) abandon() {
+	if c.tracer != nil {
+		c.step.abandon()
+	}
+}
+
+func (o observed) Load(ctx context.Context, id ID) (*Record, error) {
+	c := o.begin(ctx, Event{Kind: EventLoad, ID: id})
+	defer c.abandon()
+	rec, err := o.Store.Load(c.ctx, id)
+	return rec, c.end(err)
+}
+
+func (o observed) Confirm(ctx context.Context, id ID) (*Record, error) {
+	confirmer, ok := o.Store.(Confirmer)
 	if !ok {
 		return o.Load(ctx, id)
 	}
-	defer func(t time.Time) { o.done(ctx, t, Event{Kind: EventLoad, ID: id, Err: err}) }(time.Now())
-	return c.Confirm(ctx, id)
+	c := o.begin(ctx, Event{Kind: EventLoad, ID: id})
+	defer c.abandon()
+	rec, err := confirmer.Confirm(c.ctx, id)
+	return rec, c.end(err)
 }
 
-func (o observed) Insert(ctx context.Context, rec *Record) (err error) {
-	defer func(t time.Time) { o.done(ctx, t, Event{Kind: EventInsert, ID: rec.ID, Err: err}) }(time.Now())
-	return o.Store.Insert(ctx, rec)
+func (o observed) Insert(ctx context.Context, rec *Record) error {
+	c := o.begin(ctx, Event{Kind: EventInsert, ID: rec.ID})
+	defer c.abandon()
+	return c.end(o.Store.Insert(c.ctx, rec))
 }
 
-func (o observed) Update(ctx context.Context, id ID, ch *Change) (err error) {
-	defer func(t time.Time) { o.done(ctx, t, Event{Kind: EventUpdate, ID: id, Err: err}) }(time.Now())
-	return o.Store.Update(ctx, id, ch)
+func (o observed) Update(ctx context.Context, id ID, ch *Change) error {
+	c := o.begin(ctx, Event{Kind: EventUpdate, ID: id})
+	defer c.abandon()
+	return c.end(o.Store.Update(c.ctx, id, ch))
 }
 
-func (o observed) Delete(ctx context.Context, id ID) (err error) {
-	defer func(t time.Time) { o.done(ctx, t, Event{Kind: EventDelete, ID: id, Err: err}) }(time.Now())
-	return o.Store.Delete(ctx, id)
+func (o observed) Delete(ctx context.Context, id ID) error {
+	c := o.begin(ctx, Event{Kind: EventDelete, ID: id})
+	defer c.abandon()
+	return c.end(o.Store.Delete(c.ctx, id))
 }
 
-func (o observed) List(ctx context.Context, user string) (infos []Info, err error) {
-	defer func(t time.Time) { o.done(ctx, t, Event{Kind: EventList, User: user, Err: err}) }(time.Now())
-	return o.Store.List(ctx, user)
+func (o observed) List(ctx context.Context, user string) ([]Info, error) {
+	c := o.begin(ctx, Event{Kind: EventList, User: user})
+	defer c.abandon()
+	infos, err := o.Store.List(c.ctx, user)
+	return infos, c.end(err)
 }

@@ -29,6 +29,7 @@ type config struct {
 	log        *slog.Logger
 	answer     func(http.ResponseWriter, *http.Request, error)
 	observe    func(context.Context, Event)
+	tracer     Tracer
 	cookie     cookieConfig
 	encryption bool
 	now        func() time.Time

@@ -30,6 +30,7 @@ func TestNew_ReportsEveryProblem(t *testing.T) {
 		session.WithLogger(nil),
 		session.WithErrorHandler(nil),
 		session.WithObserver(nil),
+		session.WithTracer(nil),
 		session.WithCookieName("a b"),
 		session.WithCookieDomain(""),
 		session.WithCookiePath("app"),
@@ -48,16 +49,16 @@ func TestNew_ReportsEveryProblem(t *testing.T) {
 		"WithMaxSize(0): want 1 to 15728640 bytes",
 		"WithMaxPerUser(0): want 1 to 10000",
 		"WithTrustedProxies: a prefix is invalid",
-		"WithCodec(nil)", "WithLogger(nil)", "WithErrorHandler(nil)", "WithObserver(nil)",
+		"WithCodec(nil)", "WithLogger(nil)", "WithErrorHandler(nil)", "WithObserver(nil)", "WithTracer(nil)",
 		`WithCookieName("a b"): want a token of RFC 9110`,
 		`WithCookieDomain("")`,
 		`WithCookiePath("app"): want a path that begins with /`,
 		"WithSameSite(1): want",
-		"option 17 is nil",
+		"option 18 is nil",
 	} {
 		require.ErrorContains(t, err, want)
 	}
-	require.Len(t, strings.Split(err.Error(), "\n"), 19, err)
+	require.Len(t, strings.Split(err.Error(), "\n"), 20, err)
 	require.NotContains(t, err.Error(), "short")
 }
 

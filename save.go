@@ -9,6 +9,17 @@ import (
 	"slices"
 )
 
+// save implements Save. The caller holds turn.
+func (s *Session) save(ctx context.Context) error {
+	if s.begun && s.changesToken() {
+		return ErrUndeliverable
+	}
+	if err := s.readmit(ctx); err != nil {
+		return err
+	}
+	return s.commit(ctx)
+}
+
 // commit stores the pending changes. If it returns an error, they remain
 // pending. The caller holds turn.
 func (s *Session) commit(ctx context.Context) error {

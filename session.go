@@ -251,13 +251,7 @@ func (s *Session) Discard() {
 func (s *Session) Save(ctx context.Context) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	if s.begun && s.changesToken() {
-		return ErrUndeliverable
-	}
-	if err := s.readmit(ctx); err != nil {
-		return err
-	}
-	return s.commit(ctx)
+	return s.traceCommit(ctx, s.save)
 }
 
 // Reload reads the stored session again. Pending changes are kept. Reload does

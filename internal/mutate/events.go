@@ -95,6 +95,26 @@ var events = []mutation{
 		".", "TestEvents_Evicted",
 	},
 	{
+		"a store call outside the context of the Tracer", "observe.go",
+		"	rec, err := o.Store.Load(c.ctx, id)\n", "	rec, err := o.Store.Load(ctx, id)\n",
+		".", "TestWithTracer_ContextReachesTheStore",
+	},
+	{
+		"an operation without an end if the store panics", "trace.go",
+		"	if !s.ended {\n", "	if false {\n",
+		".", "TestWithTracer_StorePanics",
+	},
+	{
+		"a commit traced for each request without a session", "trace.go",
+		"	if !changes && s.rec == nil {\n", "	if false {\n",
+		".", "TestWithTracer_StepsOfARequest",
+	},
+	{
+		"a forged cookie counted as none", "trace.go",
+		"	if out == AdmissionNone && cookies > 0 {\n", "	if false {\n",
+		".", "TestWithTracer_Admissions",
+	},
+	{
 		"an event with the client of another session", "events.go",
 		"ClientIP: i.ClientIP, UserAgent: i.UserAgent", "ClientIP: i.ClientIP",
 		".", "TestEvents_Fields",

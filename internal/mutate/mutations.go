@@ -65,7 +65,7 @@ var mutations = []mutation{
 	},
 	{
 		"a failed load treated as a missing session", "admit.go",
-		"		case err != nil:\n			return m.wrapStoreError(bctx, err)\n", "		case err != nil:\n			continue\n",
+		"		case err != nil:\n			return AdmissionUnavailable, m.wrapStoreError(bctx, err)\n", "		case err != nil:\n			continue\n",
 		".", "TestErrorPage_StoreFails",
 	},
 	{
@@ -135,7 +135,7 @@ var mutations = []mutation{
 	},
 	{
 		"a renewal for a client that is gone", "deliver.go",
-		"	if s.changesToken() && w.clientGone() {", "	if s.changesToken() && false {",
+		"	if w.s.changesToken() && w.clientGone() {", "	if w.s.changesToken() && false {",
 		".", "TestClientGone",
 	},
 	{

@@ -135,6 +135,28 @@ func TestReasons(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
+func TestOperations(t *testing.T) {
+	const page = "reference/events-and-logs.md"
+	want := values(t, "")
+	maps.DeleteFunc(want, func(name, _ string) bool {
+		return !strings.HasPrefix(name, "Operation") && !strings.HasPrefix(name, "Admission") && !strings.HasPrefix(name, "Outcome")
+	})
+	operations := rows(t, page, "Operations")
+	got := map[string]string{}
+	for _, row := range operations {
+		require.Len(t, row, 3, "%s: want value and meaning", row[0])
+		got[row[0]] = strings.Trim(row[1], "`")
+	}
+	for _, row := range rows(t, page, "Outcomes") {
+		require.Len(t, row, 4, "%s: want value, operations and meaning", row[0])
+		got[row[0]] = strings.Trim(row[1], "`")
+		for op := range strings.SplitSeq(row[2], ", ") {
+			require.Contains(t, column(operations, 1), strings.Trim(op, "`"), row[0])
+		}
+	}
+	require.Equal(t, want, got)
+}
+
 func TestLogMessages(t *testing.T) {
 	for section, dir := range map[string]string{"Log messages of session": "", "Log messages of mongostore": "mongostore"} {
 		var got []logCall
