@@ -43,6 +43,7 @@ func (c *config) complete() error {
 		c.addError("WithMaxSize(%d): want 1 to %d bytes", c.maxSize, 15<<20)
 	}
 	c.cookie.complete(c)
+	c.header.complete(c)
 	return errors.Join(c.errs...)
 }
 

@@ -411,7 +411,7 @@ func TestSecrets_Rotation(t *testing.T) {
 	const next = "the next secret, of 32 bytes or more"
 	store := memstore.New()
 	deploy := func(key string, accepted ...string) *app {
-		m, err := session.New(store, key, session.WithAcceptedSecrets(accepted...), new(logs).option())
+		m, err := session.New(store, key, sender.options(session.WithAcceptedSecrets(accepted...), new(logs).option())...)
 		require.NoError(t, err)
 		return newApp(t, m)
 	}

@@ -26,13 +26,13 @@ func (w *response) commitOpen(ctx context.Context) error {
 	return w.s.commit(ctx)
 }
 
-// reopen undoes the effect of commitFinal on s.begun. If cookie is true, it
-// also marks the cookie as not sent.
-func (s *Session) reopen(cookie bool) {
+// reopen undoes the effect of commitFinal on s.begun. If token is true, it also
+// marks the new token as not sent.
+func (s *Session) reopen(token bool) {
 	s.lock()
 	defer s.unlock()
 	s.begun = false
-	if cookie {
+	if token {
 		s.cookieSent = false
 	}
 }

@@ -35,6 +35,12 @@
 // [Manager.List], [Manager.Revoke], [Manager.RevokeAll] and [Session.RevokeOthers]
 // manage all sessions of a user.
 //
+// # Clients without cookies
+//
+// With [WithTokenHeader] mobile apps and other programs send the token in a header,
+// to the same handlers. [Manager.LoadRequest] loads the session of a request without
+// Wrap, as in a gateway.
+//
 // # Errors
 //
 // Methods with a context access the store and return an error. [HTTPStatus]

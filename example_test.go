@@ -249,7 +249,7 @@ func ExampleSession_Save() {
 	// 200 already paid
 }
 
-// A client without cookies sends the cookie's value in a header.
+// Each message of another protocol contains the token. Load finds its session.
 func ExampleManager_Load() {
 	sessions := memstore.NewManager()
 
@@ -265,26 +265,79 @@ func ExampleManager_Load() {
 		}
 		return s.Cookie().Value, nil
 	}
-	api := func(w http.ResponseWriter, r *http.Request) {
-		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-		s, err := sessions.Load(r.Context(), []*http.Cookie{{Name: sessions.CookieName(), Value: token}})
+	receive := func(ctx context.Context, token string) error {
+		s, err := sessions.Load(ctx, []*http.Cookie{{Name: sessions.CookieName(), Value: token}})
 		if err != nil {
-			http.Error(w, "Please try again.", session.HTTPStatus(err))
-			return
+			return err
 		}
-		fmt.Fprintf(w, "hello %q", s.User())
+		fmt.Printf("hello %q\n", s.User())
+		return nil
 	}
 
 	token, err := signIn(context.Background(), "ann")
 	if err != nil {
 		log.Fatal(err)
 	}
-	r := httptest.NewRequest("GET", "/", nil)
-	r.Header.Set("Authorization", "Bearer "+token)
-	w := httptest.NewRecorder()
-	api(w, r)
-	fmt.Println(w.Body)
+	if err := receive(context.Background(), token); err != nil {
+		log.Fatal(err)
+	}
 	// Output: hello "ann"
+}
+
+// A gateway tells the app behind it who is signed in.
+func ExampleManager_LoadRequest() {
+	sessions := memstore.NewManager()
+	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "hello %q", r.Header.Get("X-User"))
+	})
+	gateway := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, err := sessions.LoadRequest(r)
+		if err != nil {
+			http.Error(w, "Please try again.", session.HTTPStatus(err))
+			return
+		}
+		r.Header.Set("X-User", s.User())
+		s.SetHeader(w.Header()) // Vary and Cache-Control
+		app.ServeHTTP(w, r)
+	})
+
+	w := httptest.NewRecorder()
+	gateway.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	fmt.Println(w.Body, w.Header().Get("Vary"))
+	// Output: hello "" Cookie
+}
+
+// A mobile app sends its token in a header. Browsers use the same handler with
+// a cookie.
+func ExampleWithTokenHeader() {
+	sessions := memstore.NewManager(session.WithTokenHeader("Authorization", "Session-Token"))
+	handler := sessions.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := session.FromContext(r.Context())
+		switch r.URL.Path {
+		case "/login":
+			s.SignIn("ann")
+		case "/logout":
+			s.SignOut()
+		}
+		fmt.Fprintf(w, "user %q", s.User())
+	}))
+
+	token := "" // the app has none yet
+	for _, path := range []string{"/login", "/", "/logout", "/"} {
+		r := httptest.NewRequest("POST", path, nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if values := w.Header().Values("Session-Token"); len(values) > 0 {
+			token = values[0]
+		}
+		fmt.Println(path, w.Body, "token:", token != "")
+	}
+	// Output:
+	// /login user "ann" token: true
+	// / user "ann" token: true
+	// /logout user "" token: false
+	// / user "" token: false
 }
 
 // A background job stores its result in the session that has asked for it.

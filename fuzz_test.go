@@ -62,6 +62,60 @@ func signed(r *http.Request) bool {
 	return false
 }
 
+// FuzzTokenHeader sends arbitrary values of Authorization, and of another header
+// for the token. No value is an error, only a signed token reaches the store,
+// and no response has a cookie unless the request may have one.
+func FuzzTokenHeader(f *testing.F) {
+	store := memstore.New()
+	loads := 0
+	count := session.WithObserver(func(_ ctxT, e session.Event) { loads++ })
+	m, err := session.New(store, secret, new(logs).option(), count, session.WithTokenHeader("Authorization", "Session-Token"))
+	require.NoError(f, err)
+	raw, err := session.New(store, secret, new(logs).option(), count, session.WithTokenHeader("X-Session", "X-Session"))
+	require.NoError(f, err)
+	s := must(m.Load(background, nil))
+	s.SignIn("ann")
+	require.NoError(f, s.Save(background))
+	good := s.Cookie().Value
+	for _, seed := range []string{
+		"", "x", "Bearer", "Bearer ", "bearer\t", "Bearer " + good, "Bearer " + good[1:], good, good + "\n", "Bearer " + good + ", Bearer " + good,
+		"Basic x", "Bearer MTc5NTQwNzc0OXx8fA==", "Bearer\u00a0" + good, " \tBEARER  " + good + " ",
+	} {
+		f.Add(seed)
+	}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(session.FromContext(r.Context()).User()))
+	})
+	f.Fuzz(func(t *testing.T, value string) {
+		for _, c := range []struct {
+			m                 *session.Manager
+			request, response string
+		}{{m, "Authorization", "Session-Token"}, {raw, "X-Session", "X-Session"}} {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header[c.request] = []string{value}
+			w := httptest.NewRecorder()
+			before := loads
+			c.m.Wrap(handler).ServeHTTP(w, r)
+			require.Equal(t, 200, w.Code)
+			require.Empty(t, w.Header()["Set-Cookie"])
+			require.Empty(t, w.Header().Get(c.response), "nothing began or renewed a session")
+			if !signedValue(value) {
+				require.Empty(t, w.Body.String())
+				require.Equal(t, before, loads, "a token with an invalid signature reached the store")
+			}
+		}
+	})
+}
+
+// signedValue reports whether the last word of value is signed with this
+// secret.
+func signedValue(value string) bool {
+	sc := securecookie.New(session.SigningKey(secret), nil).SetSerializer(securecookie.NopEncoder{}).MaxAge(0)
+	words := strings.FieldsFunc(value, func(r rune) bool { return r == ' ' || r == '\t' })
+	var raw []byte
+	return len(words) > 0 && sc.Decode(host, words[len(words)-1], &raw) == nil && len(raw) == 48
+}
+
 // FuzzIDText checks that an ID accepts only its own text, in either case.
 func FuzzIDText(f *testing.F) {
 	for _, seed := range []string{"", anID.String(), strings.ToUpper(anID.String()), anID.String()[1:], strings.Repeat("-", 36)} {

@@ -79,7 +79,7 @@ func (l *logs) option() session.Option {
 
 func newManager(t testing.TB, store session.Store, opts ...session.Option) *session.Manager {
 	t.Helper()
-	m, err := session.New(store, secret, append([]session.Option{new(logs).option()}, opts...)...)
+	m, err := session.New(store, secret, append(sender.options(new(logs).option()), opts...)...)
 	require.NoError(t, err)
 	return m
 }
@@ -136,7 +136,7 @@ func newVisitor(t testing.TB) *visitor {
 	require.NoError(t, err)
 	// With keep-alive, the transport would repeat a request forever if a failed
 	// assertion ended its handler.
-	v := &visitor{t, http.Client{Jar: jar, Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}}
+	v := &visitor{t, http.Client{Jar: jar, Timeout: time.Minute, Transport: sender.client(t, &http.Transport{DisableKeepAlives: true})}}
 	v.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(v.CloseIdleConnections)
 	return v

@@ -78,10 +78,14 @@ func (m *Manager) addKeys(what, secret string) {
 }
 
 // Load returns the session to which one of the cookies belongs, or an
-// anonymous one. Use it without [Manager.Wrap], as in a gateway, or if a
-// header carries the cookie's value (see [Manager.CookieName]). Cookies with
-// other names or without a valid signature are ignored. Call [Session.Save] to
-// store changes and then send [Session.Cookie].
+// anonymous one. Use it without a request, for example if a message contains
+// the cookie's value (see [Manager.CookieName]). Cookies with other names or
+// without a valid signature are ignored. Call [Session.Save] to store changes
+// and then send [Session.Cookie].
+//
+// Load needs the cookies only. So it reads no header of [WithTokenHeader],
+// records no client information, and cannot know whether a browser withheld
+// the cookie. [Manager.LoadRequest] does all three.
 //
 // Load does not observe the end of ctx. It passes the values of ctx to the
 // store, and the store timeout bounds it.
@@ -98,6 +102,24 @@ func (m *Manager) Load(ctx context.Context, cookies []*http.Cookie) (*Session, e
 		}
 	}
 	if err := m.admitTraced(ctx, s, len(values), m.verifiedTokens(nil, values)); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// LoadRequest returns the session that [Manager.Wrap] would give to the handler
+// of r. Use it without Wrap, as in a gateway. Call [Session.Save] to store
+// changes and then [Session.SetHeader], before the response begins. To let a
+// Wrap behind the gateway do both, put the session into the context with
+// [NewContext].
+//
+// LoadRequest passes the values of the request's context to the store, but does
+// not observe its end. It returns an error that wraps [ErrUnavailable] if the
+// store cannot tell whether there is a session. The Session is nil then.
+func (m *Manager) LoadRequest(r *http.Request) (*Session, error) {
+	m.mustBeMade()
+	s := &Session{m: m, request: r, admitted: m.now()}
+	if err := s.admitRequest(r); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -17,7 +17,7 @@ import (
 // handler with sessions. Static files and health checks are better outside,
 // because Wrap loads the session for each request. To wrap a handler twice
 // with the same Manager has the effect of once. Two Managers around one
-// request need different cookie names. Otherwise
+// request need different cookie names and different token headers. Otherwise
 // the handler panics.
 //
 // If [NewContext] has put a session of m into the request's context, next gets
@@ -40,10 +40,14 @@ func (m *Manager) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// mustDiffer panics if a Manager around this one has the same cookie name.
-// Each would take the other's cookie for a forged one and replace it.
+// mustDiffer panics if a Manager around this one has the same cookie name or
+// the same token header. Each would take the other's token for a forged one and
+// replace it.
 func (m *Manager) mustDiffer(outer *scope) {
 	for c := outer; c != nil; c = c.outer {
+		if name := m.header.shared(&c.s.m.header); name != "" {
+			panic(fmt.Sprintf("session: two managers wrap this request with one token header %q: use other names for one of them (WithTokenHeader)", name))
+		}
 		if c.s.m.cookie.name == m.cookie.name {
 			panic(fmt.Sprintf("session: two managers wrap this request with one cookie name %q: use another name for one of them (WithCookieName)", m.cookie.name))
 		}
@@ -58,22 +62,16 @@ type visit struct {
 }
 
 // serve runs next with the session given, or with the session of the request's
-// cookie if given is nil.
+// token if given is nil.
 func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Request, outer *scope, given *Session) {
 	v := new(visit)
 	s, res := given, &v.response
 	if s == nil {
 		s = &v.session
 		*s = Session{m: m, request: r, admitted: m.now(), wrapped: true}
-		var oneValue [1]string // most requests have one cookie of the name
-		var oneToken [1]token
-		values := m.cookieValues(oneValue[:0], r)
-		if err := m.admitTraced(r.Context(), s, len(values), m.verifiedTokens(oneToken[:0], values)); err != nil {
+		if err := s.admitRequest(r); err != nil {
 			m.fail(w, r, err)
 			return
-		}
-		if len(values) == 0 {
-			s.withheldErr = m.checkWithheld(r)
 		}
 	}
 	*res = response{inner: w, s: s, r: r}
@@ -115,9 +113,14 @@ func (s *Session) claim(r *http.Request) (mine bool, err error) {
 	case s.wrapped:
 		return false, nil
 	}
+	known := s.request != nil // to LoadRequest; the caller may have changed r since
 	s.request, s.wrapped = r, true
-	if len(s.m.cookieValues(nil, r)) == 0 {
-		s.withheldErr = s.m.checkWithheld(r)
+	if known {
+		return true, nil
+	}
+	s.receive(nil, r)
+	if s.standing != anonymous {
+		s.carrier = byCookie
 	}
 	return true, nil
 }

@@ -31,6 +31,7 @@ type config struct {
 	observe    func(context.Context, Event)
 	tracer     Tracer
 	cookie     cookieConfig
+	header     headerConfig
 	encryption bool
 	now        func() time.Time
 	errs       []error

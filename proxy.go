@@ -8,14 +8,18 @@ import (
 	"strings"
 )
 
-// warnInsecure logs once if a Secure cookie seems to be sent over plain HTTP.
-// Browsers treat loopback addresses as secure.
-func (m *Manager) warnInsecure(r *http.Request) {
+// warnInsecure logs once if a token seems to be sent over plain HTTP. Browsers
+// treat loopback addresses as secure.
+func (m *Manager) warnInsecure(r *http.Request, by carrier) {
 	peer := peerAddr(r)
 	if !m.cookie.secure || r.TLS != nil || peer.IsLoopback() || m.forwardedHTTPS(r, peer) {
 		return
 	}
 	m.warnedInsecure.Do(func() {
+		if by == byHeader {
+			m.log.WarnContext(r.Context(), "session: token header sent over what looks like plain HTTP; use HTTPS, or name its proxy in WithTrustedProxies", "peer", peer.String())
+			return
+		}
 		m.log.WarnContext(r.Context(), "session: Secure cookie sent over what looks like plain HTTP; use HTTPS, or name its proxy in WithTrustedProxies", "peer", peer.String())
 	})
 }

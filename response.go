@@ -19,7 +19,7 @@ type response struct {
 	r        *http.Request
 	entry    http.Header // the header before the handler ran
 	phase    phase
-	cookie   bool // the header has the session's cookie
+	token    bool // the header has the session's new token
 	returned bool // the handler has returned
 
 	told      bool  // Flush has returned err to the handler
@@ -154,7 +154,7 @@ func (w *response) FlushError() error {
 }
 
 // Hijack stores nothing and returns an error if the client needs a new cookie.
-// The caller can call Save and send Cookie itself.
+// The caller can call Save and send the fields of SetHeader itself.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.err != nil {
 		return nil, nil, w.err
@@ -219,8 +219,8 @@ func (w *response) begin() error {
 			return err
 		}
 		w.phase = phaseBegun
-		if w.cookie = w.s.writeHeader(w.Header()); w.cookie {
-			w.s.m.warnInsecure(w.r)
+		if w.token = w.s.writeHeader(w.Header()); w.token {
+			w.s.m.warnInsecure(w.r, w.s.carrier)
 		}
 	case phaseBegun:
 		if w.s.late.Load() {
@@ -235,10 +235,10 @@ func (w *response) begin() error {
 // reopen undoes begin after the inner writer has refused the call.
 func (w *response) reopen() {
 	w.phase = phaseOpen
-	w.s.reopen(w.cookie)
-	if w.cookie { // an informational response must not contain it
-		removeCookie(w.Header(), w.s.m.cookie.name)
-		w.cookie = false
+	w.s.reopen(w.token)
+	if w.token { // an informational response must not contain it
+		w.s.removeToken(w.Header())
+		w.token = false
 	}
 }
 

@@ -42,7 +42,7 @@ func startServer(t *testing.T, srv *httptest.Server, http2 bool) *visitor {
 	if http2 {
 		srv.EnableHTTP2 = true
 		srv.StartTLS()
-		v.Transport = srv.Client().Transport
+		v.Transport = sender.client(t, srv.Client().Transport)
 	} else {
 		srv.Start()
 	}
@@ -402,7 +402,11 @@ func TestHijack(t *testing.T) {
 		case "/saved":
 			s.Renew()
 			require.NoError(t, s.Save(r.Context()))
-			header = "Set-Cookie: " + s.Cookie().String() + "\r\n"
+			sent := http.Header{}
+			s.SetHeader(sent)
+			require.Equal(t, []string{s.Cookie().String()}, sent["Set-Cookie"])
+			require.Equal(t, "no-store", sent.Get("Cache-Control"))
+			header = "Set-Cookie: " + sent.Get("Set-Cookie") + "\r\n"
 		}
 		upgrade(w, header)
 		if r.URL.Path == "/set" {
@@ -472,7 +476,7 @@ func TestWriteHeader_EarlyHints(t *testing.T) {
 		req = req.WithContext(httptrace.WithClientTrace(background, &httptrace.ClientTrace{
 			Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
 				got = code
-				require.Empty(t, h["Set-Cookie"])
+				require.Empty(t, append(h["Set-Cookie"], h["Session-Token"]...))
 				hinted <- code
 				return nil
 			},

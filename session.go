@@ -38,6 +38,8 @@ type Session struct {
 	standing    standing
 	lapsed      bool    // the request came with the token of a session that has ended
 	wrapped     bool    // a Wrap commits the session
+	carrier     carrier // how the client sends and receives its token
+	refused     bool    // the token of the header opens no session, and the client has to know
 	rec         *Record // as stored; nil if nothing is stored
 	secret      secret  // of the token that was presented or issued last
 	others      []Info  // live sessions of other cookies in the request
@@ -52,7 +54,7 @@ type Session struct {
 	// These fields are read and written with mu only.
 	accessed     bool         // the handler has read or changed the session
 	cookieSent   bool         // the caller has got cookie and sends it
-	cookie       *http.Cookie // made by a commit; nil if the client needs no new one
+	cookie       *http.Cookie // made by a commit, with the token in its value; nil if the client needs no new one
 	revokedAt    int64        // latest revocation by this request, in nanoseconds since 1970; otherwise 0
 	headerValues [2][1]string // backing arrays of header values; see singleValue
 
@@ -274,11 +276,12 @@ func (s *Session) Reload(ctx context.Context) error {
 // Cookie returns a copy of the cookie that the last Save produced, for a
 // caller that sends it, for example before it hijacks the connection. It
 // returns nil if there is no cookie to send. After SignOut and Save the cookie
-// deletes the client's.
+// deletes the client's. With [WithTokenHeader] use [Session.SetHeader] instead,
+// because Cookie also returns nil if the client uses the header.
 func (s *Session) Cookie() *http.Cookie {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cookie == nil {
+	if s.cookie == nil || s.carrier == byHeader {
 		return nil
 	}
 	s.cookieSent = true

@@ -32,6 +32,7 @@ var all = slices.Concat(
 	protocol,
 	encryption,
 	events,
+	tokenHeader,
 	reach,
 )
 
