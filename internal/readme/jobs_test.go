@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"testing"
 	"time"
@@ -63,7 +62,7 @@ func TestJob(t *testing.T) {
 // gateway forwards requests with the name of the signed-in user.
 func gateway(sessions *session.Manager, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s, err := sessions.Load(r.Context(), r.Cookies())
+		s, err := sessions.LoadRequest(r)
 		if err != nil {
 			http.Error(w, "Please try again.", session.HTTPStatus(err))
 			return
@@ -71,42 +70,6 @@ func gateway(sessions *session.Manager, next http.Handler) http.Handler {
 		r.Header.Set("X-User", s.User())
 		next.ServeHTTP(w, r)
 	})
-}
-
-func fromHeader(sessions *session.Manager, r *http.Request) (*session.Session, error) {
-	cookie := &http.Cookie{Name: sessions.CookieName(), Value: r.Header.Get("X-Session")}
-	return sessions.Load(r.Context(), []*http.Cookie{cookie})
-}
-
-// signInForHeader returns the value that the client sends in the header from now on.
-func signInForHeader(ctx context.Context, sessions *session.Manager, user string) (string, error) {
-	s, err := sessions.Load(ctx, nil)
-	if err != nil {
-		return "", err
-	}
-	s.SignIn(user)
-	if err := s.Save(ctx); err != nil {
-		return "", err
-	}
-	return s.Cookie().Value, nil
-}
-
-func TestTokenInAHeader(t *testing.T) {
-	sessions := memstore.NewManager()
-	value, err := signInForHeader(t.Context(), sessions, "ann")
-	require.NoError(t, err)
-	r := httptest.NewRequest("GET", "https://example.com/", nil)
-	r.Header.Set("X-Session", value)
-	s, err := fromHeader(sessions, r)
-	require.NoError(t, err)
-	require.Equal(t, "ann", s.User())
-
-	r = httptest.NewRequest("GET", "https://example.com/", nil)
-	r.AddCookie(&http.Cookie{Name: sessions.CookieName(), Value: value})
-	user := ""
-	gateway(sessions, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { user = r.Header.Get("X-User") })).
-		ServeHTTP(httptest.NewRecorder(), r)
-	require.Equal(t, "ann", user)
 }
 
 func each(ctx context.Context, store *mongostore.Store, sessions *session.Manager, f func(*session.Session) error) error {
@@ -147,7 +110,7 @@ func TestEach(t *testing.T) {
 	sessions, err := session.New(store, secret)
 	require.NoError(t, err)
 	for _, user := range []string{"ann", "bob"} {
-		_, err := signInForHeader(t.Context(), sessions, user)
+		_, err := signInForMessage(t.Context(), sessions, user)
 		require.NoError(t, err)
 	}
 	_, err = sessions.RevokeAll(t.Context(), "bob")
