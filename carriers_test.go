@@ -171,6 +171,16 @@ var promises = map[string]func(t *testing.T){
 	"TestFault14_ExpiredRecord":        TestFault14_ExpiredRecord,
 	"TestFault15_TouchOfDeletedRecord": TestFault15_TouchOfDeletedRecord,
 	"TestFault16_TokensInDatabase":     TestFault16_TokensInDatabase,
+
+	"TestEvents_Fields":               TestEvents_Fields,
+	"TestEvents_LostReply":            TestEvents_LostReply,
+	"TestEvents_UnknownOutcome":       TestEvents_UnknownOutcome,
+	"TestEvents_JoinedSignIn":         TestEvents_JoinedSignIn,
+	"TestEvents_RevokedSignIn":        TestEvents_RevokedSignIn,
+	"TestEvents_IncompleteSignIn":     TestEvents_IncompleteSignIn,
+	"TestEvents_Evicted":              TestEvents_Evicted,
+	"TestEvents_ContainNothingSecret": TestEvents_ContainNothingSecret,
+	"TestWithTracer_StepsOfARequest":  TestWithTracer_StepsOfARequest,
 }
 
 // TestWithTokenHeader_Promises runs tests of promises again with clients that

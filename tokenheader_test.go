@@ -346,6 +346,30 @@ func TestWithTokenHeader_PlainHTTP(t *testing.T) {
 	require.Contains(t, log.String(), "session: token header sent over what looks like plain HTTP")
 }
 
+// A Tracer sees the admission of a token client like that of a browser.
+func TestWithTokenHeader_Tracer(t *testing.T) {
+	a, r, _ := traced(t, memstore.New(), bearer)
+	token := newToken(t, a)
+	for _, c := range []struct {
+		outcome string
+		header  []string
+	}{
+		{"current", []string{"Bearer " + token}},
+		{"none", []string{"Bearer"}},
+		{"none", []string{"Basic x"}},
+		{"forged", []string{"Bearer junk"}},
+		{"forged", []string{"Bearer " + token, "Bearer " + token}},
+	} {
+		r.take()
+		var header []string
+		for _, value := range c.header {
+			header = append(header, "Authorization", value)
+		}
+		bare(t).do(a, nothing, header...)
+		require.Contains(t, r.take(), "admit "+c.outcome, c.header)
+	}
+}
+
 // Each Manager of a request has its own headers.
 func TestWithTokenHeader_TwoManagers(t *testing.T) {
 	outer := newManager(t, memstore.New(), bearer)

@@ -67,6 +67,16 @@ func TestExposeToken(t *testing.T) {
 	require.ElementsMatch(t, []string{"Origin", "Authorization"}, w.Header()["Vary"])
 }
 
+func TestTokenOfACookie(t *testing.T) {
+	sessions := memstore.NewManager(session.WithTokenHeader("Authorization", "Session-Token"))
+	r := httptest.NewRequest("GET", "https://example.com/", nil)
+	token := memstore.Cookie(t, sessions, func(s *session.Session) { s.SignIn("ann") }).Value
+	r.Header.Set("Authorization", "Bearer "+token)
+	sessions.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		require.Equal(t, "ann", session.FromContext(r.Context()).User())
+	})).ServeHTTP(httptest.NewRecorder(), r)
+}
+
 // countVisit is a handler without Wrap.
 func countVisit(sessions *session.Manager, w http.ResponseWriter, r *http.Request) {
 	s, err := sessions.LoadRequest(r)
