@@ -116,7 +116,9 @@ func newVisitor(t *testing.T, address string, roots *x509.CertPool) *visitor {
 	require.NoError(t, err)
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 	transport := &http.Transport{
-		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", address) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", address)
+		},
 		TLSClientConfig: &tls.Config{RootCAs: roots},
 	}
 	t.Cleanup(transport.CloseIdleConnections)
