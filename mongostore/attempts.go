@@ -2,14 +2,22 @@ package mongostore
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/holdfast-go/session/internal/backoff"
 )
 
 // errBusy is returned if WithMaxInFlight operations are running already.
-var errBusy = errors.New("mongostore: too many operations are waiting for the server; see WithMaxInFlight")
+const errBusy = busyError("mongostore: too many operations are waiting for the server; see WithMaxInFlight")
+
+// busyError is an error of a store with too much load.
+type busyError string
+
+func (e busyError) Error() string { return string(e) }
+
+// Overloaded distinguishes the error from other failures. Package otelsession
+// asks for it.
+func (busyError) Overloaded() bool { return true }
 
 // do runs op, and runs it again after a pause while again accepts its error and
 // ctx has not ended. The driver itself makes only one more attempt, immediately,
