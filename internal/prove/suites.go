@@ -32,7 +32,7 @@ func (r *run) goTest(ctx context.Context, env []string, args ...string) error {
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	for line := range strings.Lines(string(out)) {
-		_, figure, logged := strings.Cut(line, "stress_test.go:")
+		_, figure, logged := strings.Cut(line, "rounds.go:")
 		switch {
 		case err != nil:
 			r.say("%s", strings.TrimRight(line, "\n"))

@@ -1,17 +1,14 @@
 package stress_test
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
+	"github.com/holdfast-go/session/internal/stress"
 	"github.com/holdfast-go/session/internal/testserver"
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(serveEnv) != "" {
-		fmt.Fprintln(os.Stderr, serve())
-		os.Exit(1)
-	}
+	stress.Serve(open)
 	os.Exit(testserver.Main(m))
 }

@@ -1,8 +1,9 @@
-package stress_test
+package stress
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,23 +17,32 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-go/session"
-	"github.com/holdfast-go/session/mongostore"
 )
 
 const (
-	// serveEnv makes this test binary serve the app.
-	serveEnv = "STRESS_SERVE"
+	// serveEnv makes this test binary serve the app, on the database of
+	// targetEnv.
+	serveEnv  = "STRESS_SERVE"
+	targetEnv = "STRESS_TARGET"
 	secret   = "an example secret of 32 bytes or more"
 
 	count session.Key[int] = "count"
 )
 
+// Serve runs the app in a process that the rounds have started, and ends it.
+// Otherwise it does nothing. TestMain calls it first.
+func Serve(open func(ctx context.Context, target string, quiet *slog.Logger) (session.Store, error)) {
+	if os.Getenv(serveEnv) != "" {
+		fmt.Fprintln(os.Stderr, serve(open))
+		os.Exit(1)
+	}
+}
+
 // serve runs the app. Each of its paths does one thing to the session, and
 // every request touches the session.
-func serve() error {
-	ctx := context.Background()
+func serve(open func(context.Context, string, *slog.Logger) (session.Store, error)) error {
 	quiet := slog.New(slog.DiscardHandler) // dropped replies would fill the log
-	store, err := mongostore.Open(ctx, os.Getenv("MONGO_URI"), mongostore.WithDatabase(os.Getenv("DATABASE")), mongostore.WithLogger(quiet))
+	store, err := open(context.Background(), os.Getenv(targetEnv), quiet)
 	if err != nil {
 		return err
 	}
@@ -91,12 +101,12 @@ func answer(w http.ResponseWriter, err error) {
 }
 
 // start runs the app in two processes and returns their addresses.
-func start(t *testing.T, uri, database string) []string {
+func start(t *testing.T, target string) []string {
 	t.Helper()
 	var bases []string
 	for range 2 {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), serveEnv+"=1", "MONGO_URI="+uri, "DATABASE="+database)
+		cmd.Env = append(os.Environ(), serveEnv+"=1", targetEnv+"="+target)
 		cmd.Stderr = os.Stderr
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)
