@@ -1,0 +1,2 @@
+// Package redisstore stores sessions in Redis 7 or later, or in Valkey.
+package redisstore

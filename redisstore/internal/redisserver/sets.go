@@ -1,0 +1,130 @@
+package redisserver
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// Mini starts a server of miniredis and returns its URL.
+func Mini(t testing.TB) string { return "redis://" + miniredis.RunT(t).Addr() }
+
+// Any starts a redis-server, or miniredis if it is not installed. It returns the URL
+// and logs which one it is.
+func Any(t testing.TB, args ...string) string {
+	t.Helper()
+	if Program() == "" {
+		t.Log("testing on miniredis, because redis-server is not installed")
+		return Mini(t)
+	}
+	t.Log("testing on " + Program())
+	return Start(t, args...).URL()
+}
+
+// Cluster is three primaries, each with a replica.
+type Cluster struct {
+	// Nodes are the six servers. The first three began as primaries.
+	Nodes []*Server
+	t     testing.TB
+}
+
+// StartCluster starts six servers and makes them a cluster.
+func StartCluster(t testing.TB, args ...string) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t}
+	create := []string{"--cluster-yes", "--cluster-replicas", "1", "--cluster", "create"}
+	for range 6 {
+		s := Start(t, append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-ping-replica-period", "1"}, args...)...)
+		c.Nodes = append(c.Nodes, s)
+		create = append(create, s.Addr)
+	}
+	cli := filepath.Join(filepath.Dir(Program()), "redis-cli")
+	if out, err := exec.Command(cli, create...).CombinedOutput(); err != nil {
+		t.Fatalf("redisserver: redis-cli: %v\n%s", err, out)
+	}
+	c.AwaitReplicas()
+	return c
+}
+
+// URL returns the URL of the cluster.
+func (c *Cluster) URL() string {
+	return c.Nodes[0].URL() + "?addr=" + c.Nodes[1].Addr + "&addr=" + c.Nodes[2].Addr
+}
+
+// AwaitReplicas waits until all nodes that run agree on the slots and all replicas
+// are connected.
+func (c *Cluster) AwaitReplicas() {
+	c.t.Helper()
+	for _, s := range c.Nodes {
+		if !s.Running() {
+			continue
+		}
+		s.Await(func(ctx context.Context, client *redis.Client) bool {
+			state := client.ClusterInfo(ctx).Val()
+			role := client.Info(ctx, "replication").Val()
+			online := strings.Contains(role, "role:master") && strings.Contains(role, "state=online")
+			return strings.Contains(state, "cluster_state:ok") && (online || strings.Contains(role, "master_link_status:up"))
+		})
+	}
+}
+
+// Primaries returns the running nodes that are primaries at this moment.
+func (c *Cluster) Primaries() (primaries []*Server) {
+	for _, s := range c.Nodes {
+		if s.Running() && strings.Contains(s.Do("info", "replication").(string), "role:master") {
+			primaries = append(primaries, s)
+		}
+	}
+	return primaries
+}
+
+// AwaitFailover waits until each slot has a primary that runs.
+func (c *Cluster) AwaitFailover() {
+	c.t.Helper()
+	for _, s := range c.Nodes {
+		if s.Running() {
+			s.Await(func(ctx context.Context, client *redis.Client) bool {
+				return strings.Contains(client.ClusterInfo(ctx).Val(), "cluster_state:ok") && len(c.Primaries()) == 3
+			})
+		}
+	}
+}
+
+// Sentinel is a primary and a replica, watched by a Sentinel.
+type Sentinel struct {
+	// Primary began as the primary, and Replica as its replica.
+	Primary, Replica *Server
+	// Sentinel watches them as "main".
+	Sentinel *Server
+}
+
+// StartSentinel starts a primary, its replica and a Sentinel.
+func StartSentinel(t testing.TB, args ...string) *Sentinel {
+	t.Helper()
+	set := &Sentinel{Primary: Start(t, args...)}
+	set.Replica = Start(t, append([]string{"--replicaof", "127.0.0.1", set.Primary.Port()}, args...)...)
+	set.Replica.Await(func(ctx context.Context, c *redis.Client) bool {
+		return strings.Contains(c.Info(ctx, "replication").Val(), "master_link_status:up")
+	})
+	conf := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := "bind 127.0.0.1\nsentinel monitor main 127.0.0.1 " + set.Primary.Port() + " 1\n" +
+		"sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n"
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set.Sentinel = Start(t, conf, "--sentinel")
+	set.Sentinel.Await(func(ctx context.Context, c *redis.Client) bool {
+		replicas, _ := c.Do(ctx, "sentinel", "replicas", "main").Slice()
+		return len(replicas) == 1
+	})
+	return set
+}
+
+// URL returns the URL of the set.
+func (s *Sentinel) URL() string { return s.Sentinel.URL() + "?master_name=main" }
