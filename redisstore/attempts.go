@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/holdfast-go/session/internal/backoff"
 )
 
@@ -21,7 +23,7 @@ func (s *Store) do(ctx context.Context, again func(error) bool, op func() error)
 		return err
 	}
 	defer s.leave()
-	return repeat(ctx, again, op)
+	return s.repeat(ctx, again, op)
 }
 
 // enter counts an operation. It returns errBusy if there are too many.
@@ -41,12 +43,27 @@ func (s *Store) enter() error {
 func (s *Store) leave() { s.flight.Add(-1) }
 
 // repeat is do without the count. It returns the error of the last attempt.
-func repeat(ctx context.Context, again func(error) bool, op func() error) error {
+func (s *Store) repeat(ctx context.Context, again func(error) bool, op func() error) error {
 	err := ctx.Err()
 	for try := 0; ctx.Err() == nil; try++ {
-		if err = op(); err == nil || !again(err) || !backoff.Wait(ctx, try, time.Second) {
+		if err = op(); err == nil {
+			return nil
+		}
+		if passing(err) {
+			s.refresh(ctx)
+		}
+		if !again(err) || !backoff.Wait(ctx, try, time.Second) {
 			return err
 		}
 	}
 	return err
+}
+
+// refresh makes the client of a cluster read the slots again, in the background.
+// It does so itself only after a redirection, or ten seconds after the last time,
+// because it never repeats a command of the store after the loss of a connection.
+func (s *Store) refresh(ctx context.Context) {
+	if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		cluster.ReloadState(ctx)
+	}
 }

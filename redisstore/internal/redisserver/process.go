@@ -156,6 +156,14 @@ func (s *Server) Do(args ...any) any {
 	return reply
 }
 
+// IsPrimary reports whether the server is a primary at this moment. It returns false
+// if the server does not reply.
+func (s *Server) IsPrimary() bool {
+	c := s.Client()
+	defer c.Close()
+	return strings.Contains(c.Info(context.Background(), "replication").Val(), "role:master")
+}
+
 // Running reports whether the server has not been killed.
 func (s *Server) Running() bool { return s.cmd != nil }
 

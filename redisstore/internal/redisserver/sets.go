@@ -77,11 +77,23 @@ func (c *Cluster) AwaitReplicas() {
 // Primaries returns the running nodes that are primaries at this moment.
 func (c *Cluster) Primaries() (primaries []*Server) {
 	for _, s := range c.Nodes {
-		if s.Running() && strings.Contains(s.Do("info", "replication").(string), "role:master") {
+		if s.Running() && s.IsPrimary() {
 			primaries = append(primaries, s)
 		}
 	}
 	return primaries
+}
+
+// ReplicaOf returns the replica of a primary.
+func (c *Cluster) ReplicaOf(primary *Server) *Server {
+	c.t.Helper()
+	for _, s := range c.Nodes {
+		if s.Running() && strings.Contains(s.Do("info", "replication").(string), "master_port:"+primary.Port()+"\r") {
+			return s
+		}
+	}
+	c.t.Fatalf("redisserver: %s has no replica", primary.Addr)
+	return nil
 }
 
 // AwaitFailover waits until each slot has a primary that runs.
