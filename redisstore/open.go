@@ -33,7 +33,7 @@ func Open(ctx context.Context, url string, opts ...Option) (*Store, error) {
 	if err := errors.Join(terr, err); err != nil {
 		return nil, err
 	}
-	s := &Store{config: c, client: target.connect(), owned: true}
+	s := &Store{config: c, client: target.connect(), owned: true, url: url}
 	if err := s.setUp(ctx, target); err != nil {
 		_ = s.client.Close()
 		return nil, fmt.Errorf("redisstore: no usable server at %s: %s", target.hosts, secrets.Hide(err, url))

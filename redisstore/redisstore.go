@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -10,10 +11,11 @@ import (
 
 	"github.com/holdfast-go/session"
 	"github.com/holdfast-go/session/internal/backoff"
+	"github.com/holdfast-go/session/internal/secrets"
 )
 
-// Store is a [session.Store] and a [session.Confirmer] on Redis. It is safe for
-// concurrent use. All its methods do I/O. Reads go to the primary.
+// Store is a [session.Store], a [session.Confirmer] and a [session.Inspector] on
+// Redis. It is safe for concurrent use. All its methods do I/O. Reads go to the primary.
 //
 // A method returns when its context ends, while it waits for a connection, for a
 // reply or for another attempt. If a write has been sent by then, its outcome is
@@ -22,7 +24,8 @@ import (
 type Store struct {
 	config
 	client redis.UniversalClient
-	owned  bool // whether Close closes the client
+	owned  bool   // whether Close closes the client
+	url    string // empty after New
 	flight atomic.Int64
 	left   atomic.Int64 // calls in flight whose caller no longer waits
 	closed atomic.Bool
@@ -46,6 +49,24 @@ func (s *Store) Close(ctx context.Context) error {
 		return nil
 	}
 	return s.client.Close()
+}
+
+// pingTimeout is the time after which Ping gives up.
+const pingTimeout = 2 * time.Second
+
+// Ping reports whether the server replies, for a readiness probe. It returns an
+// error after two seconds or when ctx ends. The error never contains the password.
+// Ping does not count towards [WithMaxInFlight]. In a cluster it asks one node.
+//
+// Do not use Ping in a liveness probe, because a restart of the app does not repair
+// the database.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := s.read(ctx, onceCmd{redis.NewCmd(ctx, "ping")}); err != nil {
+		return fmt.Errorf("redisstore: the server does not reply to a ping: %s", secrets.Hide(err, s.url))
+	}
+	return nil
 }
 
 // Load implements [session.Store]. It sends one command, HGETALL. After a temporary

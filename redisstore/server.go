@@ -126,6 +126,9 @@ func (s *Store) setMaxFlight() {
 // explain adds the fix to an error of the server.
 func explain(err error) error {
 	code, _ := code(err)
+	if strings.Contains(err.Error(), insideScript) && strings.Contains(err.Error(), "The user executing the script") {
+		code = "NOPERM"
+	}
 	fix := ""
 	switch code {
 	case "READONLY":

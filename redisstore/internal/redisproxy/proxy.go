@@ -4,6 +4,7 @@ package redisproxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,8 @@ type Proxy struct {
 	seen    []Command
 	closed  bool
 	running sync.WaitGroup
+
+	old, new []byte // see Replace
 }
 
 // New returns a proxy that asks judge about each command. A nil judge passes all.
@@ -91,6 +94,15 @@ func (p *Proxy) Addr(server string) string {
 // Dial connects to a server through the proxy. It is a Dialer of go-redis.
 func (p *Proxy) Dial(ctx context.Context, network, server string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, network, p.Addr(server))
+}
+
+// Replace replaces a text in all replies by another one of the same length. Call it
+// before a client connects.
+func (p *Proxy) Replace(old, by string) {
+	if len(old) != len(by) {
+		panic("redisproxy: the texts have different lengths")
+	}
+	p.old, p.new = []byte(old), []byte(by)
 }
 
 // Seen returns the commands that match.
@@ -152,7 +164,7 @@ func (p *Proxy) serve(client, server net.Conn) {
 	})
 	p.running.Go(func() {
 		defer end()
-		replies(client, server, &verdict)
+		p.replies(client, server, &verdict)
 	})
 }
 
@@ -180,7 +192,7 @@ func (p *Proxy) commands(client *bufio.Reader, server io.Writer, verdict *atomic
 
 // replies copies replies. A client that has not pipelined waits for the reply to
 // its only command, so the next bytes are the reply to the last one.
-func replies(client io.Writer, server io.Reader, verdict *atomic.Int32) {
+func (p *Proxy) replies(client io.Writer, server io.Reader, verdict *atomic.Int32) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := server.Read(buf)
@@ -193,7 +205,11 @@ func replies(client io.Writer, server io.Reader, verdict *atomic.Int32) {
 		case Hold:
 			continue
 		}
-		if _, err := client.Write(buf[:n]); err != nil {
+		reply := buf[:n]
+		if len(p.old) > 0 {
+			reply = bytes.ReplaceAll(reply, p.old, p.new)
+		}
+		if _, err := client.Write(reply); err != nil {
 			return
 		}
 	}

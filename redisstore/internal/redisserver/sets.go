@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -95,6 +96,28 @@ func (c *Cluster) ReplicaOf(primary *Server) *Server {
 	c.t.Fatalf("redisserver: %s has no replica", primary.Addr)
 	return nil
 }
+
+// Owners returns the primary of a slot and another primary.
+func (c *Cluster) Owners(slot int64) (owner, other *Server) {
+	c.t.Helper()
+	for _, r := range c.Nodes[0].Do("cluster", "slots").([]any) {
+		of := r.([]any)
+		for _, s := range c.Primaries() {
+			if strconv.FormatInt(of[2].([]any)[1].(int64), 10) != s.Port() {
+				continue
+			}
+			if of[0].(int64) <= slot && slot <= of[1].(int64) {
+				owner = s
+			} else {
+				other = s
+			}
+		}
+	}
+	return owner, other
+}
+
+// ID returns the ID of a node in its cluster.
+func (s *Server) ID() string { return s.Do("cluster", "myid").(string) }
 
 // AwaitFailover waits until each slot has a primary that runs.
 func (c *Cluster) AwaitFailover() {
