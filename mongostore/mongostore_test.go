@@ -408,7 +408,11 @@ func TestWithMaxInFlight(t *testing.T) {
 		go func() { _, err := store.Load(ctx, session.ID{1}); errs <- err }()
 	}
 	for range 2 {
-		require.ErrorContains(t, <-errs, "WithMaxInFlight")
+		err := <-errs
+		require.ErrorContains(t, err, "WithMaxInFlight")
+		var busy interface{ Overloaded() bool } // for package otelsession
+		require.ErrorAs(t, err, &busy)
+		require.True(t, busy.Overloaded())
 	}
 	cancel()
 	for range 3 {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -277,6 +279,14 @@ func TestCountSessions(t *testing.T) {
 	must(a.m.RevokeAll(background, "joe")) // leaves a marker
 	count, err := otelsession.CountSessions(store, c.opts...)
 	require.NoError(t, err)
+	require.Equal(t, map[string]int64{"user": 2, "anonymous": 1}, c.count(t))
+	require.NoError(t, count.Unregister())
+	require.NotContains(t, c.metrics(t), "holdfast.session.count")
+}
+
+// count returns the values of holdfast.session.count.
+func (c *telemetry) count(t *testing.T) map[string]int64 {
+	t.Helper()
 	kind, all, _ := points(t, c.metrics(t)["holdfast.session.count"])
 	require.Equal(t, "gauge", kind)
 	n := map[string]int64{}
@@ -284,7 +294,29 @@ func TestCountSessions(t *testing.T) {
 		value, _ := p.attrs.Value("holdfast.session.kind")
 		n[value.AsString()] = p.n
 	}
-	require.Equal(t, map[string]int64{"user": 2, "anonymous": 1}, n)
-	require.NoError(t, count.Unregister())
-	require.NotContains(t, c.metrics(t), "holdfast.session.count")
+	return n
+}
+
+// Sessions are counted once per minute, however often the metrics are collected. A
+// failed count is repeated at the next collection.
+func TestCountSessions_OncePerMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, c := memstore.New(), newTelemetry()
+		m := must(session.New(store, secret))
+		begin := func() { memstore.Cookie(t, m, func(s *session.Session) { s.SignIn("ann") }) }
+		count := must(otelsession.CountSessions(store, c.opts...))
+		defer count.Unregister()
+
+		store.Fail(errDown)
+		var all metricdata.ResourceMetrics
+		require.ErrorIs(t, c.reader.Collect(background, &all), errDown)
+		store.Fail(nil)
+		begin()
+		require.Equal(t, map[string]int64{"user": 1, "anonymous": 0}, c.count(t))
+		begin()
+		time.Sleep(time.Minute - time.Nanosecond)
+		require.Equal(t, map[string]int64{"user": 1, "anonymous": 0}, c.count(t))
+		time.Sleep(time.Nanosecond)
+		require.Equal(t, map[string]int64{"user": 2, "anonymous": 0}, c.count(t))
+	})
 }
