@@ -68,6 +68,7 @@ type actor struct {
 	counted []tally      // values seen by its Updates
 	broken  any          // the value of a panic
 	revoked []session.ID // sessions revoked one by one
+	events  []session.Event
 }
 
 func (a *actor) live() {
@@ -200,9 +201,9 @@ func (o *once) Write(b []byte) (int, error) {
 func (sc *scenario) process() (*session.Manager, error) {
 	// The store timeout must be longer than an actor can be blocked. Otherwise
 	// the runs would explore timeouts.
-	opts := []session.Option{session.WithStoreTimeout(10 * time.Minute)}
+	opts := []session.Option{session.WithStoreTimeout(10 * time.Minute), session.WithObserver(observe)}
 	if sc.wrapped {
-		opts = append(opts, session.WithErrorHandler(answerError), session.WithObserver(observe))
+		opts = append(opts, session.WithErrorHandler(answerError))
 	}
 	return session.New(gate{}, secret, sc.options(opts...)...)
 }
@@ -224,10 +225,14 @@ func answerError(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(session.HTTPStatus(err))
 }
 
-// observe records the error of a lost change. The Manager then cuts the
-// connection, so this error is the response.
+// observe records the steps in the life of sessions, and the error of a lost
+// change. The Manager then cuts the connection, so this error is the response.
 func observe(ctx context.Context, e session.Event) {
-	if e.Kind == session.EventLostChange {
+	switch {
+	case e.Kind == session.EventLostChange:
 		actorOf(ctx).err = e.Err
+	case e.Reason != "":
+		a := actorOf(ctx)
+		a.events = append(a.events, e)
 	}
 }

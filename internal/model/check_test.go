@@ -81,6 +81,7 @@ func (sc *scenario) judge(st *stage, w *world) []broken {
 		e.readsNothingPast(a)
 		e.getFollowsUpdate(a)
 	}
+	e.reportedOnce()
 	e.deletedByRight()
 	e.repeatsUndoNothing()
 	e.capKeeps()
