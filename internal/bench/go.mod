@@ -6,11 +6,19 @@ require (
 	github.com/alexedwards/scs/v2 v2.9.0
 	github.com/gorilla/sessions v1.4.0
 	github.com/holdfast-go/session v0.0.0
+	github.com/redis/go-redis/v9 v9.22.0
 	go.mongodb.org/mongo-driver/v2 v2.9.3
 )
 
 require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	go.uber.org/atomic v1.11.0 // indirect
+	golang.org/x/sys v0.46.0 // indirect
+)
+
+require (
 	github.com/gorilla/securecookie v1.1.2 // indirect
+	github.com/holdfast-go/session/redisstore v0.0.0
 	github.com/klauspost/compress v1.19.2 // indirect
 	github.com/xdg-go/pbkdf2 v1.0.0 // indirect
 	github.com/xdg-go/scram v1.2.0 // indirect
@@ -22,3 +30,5 @@ require (
 )
 
 replace github.com/holdfast-go/session => ../..
+
+replace github.com/holdfast-go/session/redisstore => ../../redisstore

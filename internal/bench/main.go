@@ -53,6 +53,7 @@ var tables = []table{
 	{"inprocess", "In process: the library's own time", inProcess},
 	{"encryption", "In process: with and without WithEncryption", encryption},
 	{"mongostore", "mongostore: beside the plain driver", client},
+	{"redisstore", "redisstore: beside plain go-redis", redisClient},
 	{"http/counts", "Over HTTP: what needs no clock", onSecantus(counts)},
 	{"http", "Over HTTP: on SecantusDB", onSecantus(overHTTP)},
 	{"http/node", "Over HTTP: reads beside the Node stack as it comes, on SecantusDB", onSecantus(readsAsItComes)},
@@ -165,7 +166,7 @@ func machine() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, dep := range info.Deps {
 			switch dep.Path {
-			case "go.mongodb.org/mongo-driver/v2", "github.com/alexedwards/scs/v2", "github.com/gorilla/sessions":
+			case "go.mongodb.org/mongo-driver/v2", "github.com/redis/go-redis/v9", "github.com/alexedwards/scs/v2", "github.com/gorilla/sessions":
 				parts = append(parts, dep.Path+" "+dep.Version)
 			}
 		}
