@@ -11,20 +11,26 @@ import (
 	"github.com/holdfast-go/session/redisstore/internal/redisserver"
 )
 
-// databases start a database for one call of the rounds.
-var databases = map[string]stress.Starter{
-	"server": func(t *testing.T, lossy bool) stress.Database {
-		server := redisserver.Start(t)
-		d := stress.Database{Target: server.URL(), Store: open(t, server.URL())}
+// onServer and onCluster return functions that start a database for one call of the
+// rounds. The calls share the servers.
+func onServer(t *testing.T) stress.Starter {
+	server := redisserver.Start(t)
+	store := open(t, server.URL())
+	return func(t *testing.T, lossy bool) stress.Database {
+		d := stress.Database{Target: server.URL(), Store: store}
 		if lossy {
 			p, figures := dropping(t)
 			d.Target, d.Figures = "redis://"+p.Addr(server.Addr), figures
 		}
 		return d
-	},
-	"cluster": func(t *testing.T, lossy bool) stress.Database {
-		cluster := redisserver.StartCluster(t)
-		d := stress.Database{Target: cluster.URL(), Store: open(t, cluster.URL())}
+	}
+}
+
+func onCluster(t *testing.T) stress.Starter {
+	cluster := redisserver.StartCluster(t)
+	store := open(t, cluster.URL())
+	return func(t *testing.T, lossy bool) stress.Database {
+		d := stress.Database{Target: cluster.URL(), Store: store}
 		if lossy {
 			p, figures := dropping(t)
 			d.Figures = figures
@@ -35,7 +41,7 @@ var databases = map[string]stress.Starter{
 			d.Target = strings.Join(target, " ")
 		}
 		return d
-	},
+	}
 }
 
 // dropping returns a proxy that loses a tenth of the replies to writes.
@@ -65,9 +71,8 @@ func dropping(t *testing.T) (*redisproxy.Proxy, func() (writes, dropped int)) {
 
 func onEach(t *testing.T, rounds func(*testing.T, stress.Starter)) {
 	redisserver.Need(t)
-	for name, start := range databases {
-		t.Run(name, func(t *testing.T) { rounds(t, start) })
-	}
+	t.Run("server", func(t *testing.T) { rounds(t, onServer(t)) })
+	t.Run("cluster", func(t *testing.T) { rounds(t, onCluster(t)) })
 }
 
 func TestSignOut_TwoProcesses(t *testing.T) { onEach(t, stress.SignOut) }

@@ -57,13 +57,17 @@ func TestOptions(t *testing.T) {
 	manager := append(rows(t, name, "Manager"), rows(t, name, "Cookie")...)
 	require.ElementsMatch(t, functions(t, "", "With", "Dangerously"), column(manager, 0))
 
-	var want []string
-	for _, option := range functions(t, "mongostore", "With", "Dangerously") {
-		want = append(want, "mongostore."+option)
+	all := manager
+	for _, dir := range []string{"mongostore", "redisstore"} {
+		var want []string
+		for _, option := range functions(t, dir, "With", "Dangerously") {
+			want = append(want, dir+"."+option)
+		}
+		store := rows(t, name, dir)
+		require.ElementsMatch(t, want, column(store, 0))
+		all = append(all, store...)
 	}
-	store := rows(t, name, "mongostore")
-	require.ElementsMatch(t, want, column(store, 0))
-	for _, row := range append(manager, store...) {
+	for _, row := range all {
 		require.Len(t, row, 4, "%s: want default, range and effect", row[0])
 	}
 }
@@ -85,7 +89,7 @@ func TestErrors(t *testing.T) {
 		"ErrUndeliverable": session.ErrUndeliverable,
 	}
 	var sentinels, texts []string
-	for _, dir := range []string{"", "mongostore", "memstore"} {
+	for _, dir := range []string{"", "mongostore", "redisstore", "memstore"} {
 		for name, text := range ours(t, dir) {
 			if strings.HasPrefix(name, "Err") {
 				sentinels = append(sentinels, name)
@@ -158,7 +162,7 @@ func TestOperations(t *testing.T) {
 }
 
 func TestLogMessages(t *testing.T) {
-	for section, dir := range map[string]string{"Log messages of session": "", "Log messages of mongostore": "mongostore"} {
+	for section, dir := range map[string]string{"Log messages of session": "", "Log messages of mongostore": "mongostore", "Log messages of redisstore": "redisstore"} {
 		var got []logCall
 		for _, row := range rows(t, "reference/events-and-logs.md", section) {
 			require.Len(t, row, 5, "%s: want level, attributes, cause and remedy", row[0])
@@ -176,9 +180,11 @@ func TestLogMessages(t *testing.T) {
 }
 
 func TestFieldsOfTheDocument(t *testing.T) {
-	fields := values(t, "mongostore")
-	maps.DeleteFunc(fields, func(name, _ string) bool { return !strings.HasPrefix(name, "field") })
-	require.ElementsMatch(t, slices.Collect(maps.Values(fields)), column(rows(t, "reference/document.md", "Fields"), 0))
+	for section, dir := range map[string]string{"Fields": "mongostore", "The hash in Redis": "redisstore"} {
+		fields := values(t, dir)
+		maps.DeleteFunc(fields, func(name, _ string) bool { return !strings.HasPrefix(name, "field") })
+		require.ElementsMatch(t, slices.Collect(maps.Values(fields)), column(rows(t, "reference/document.md", section), 0))
+	}
 }
 
 // errorsOf returns texts of errors composed of several strings.
@@ -202,7 +208,7 @@ func errorsOf(t *testing.T) (texts []string) {
 // those of the last section. An ellipsis stands for a variable part.
 func TestTroubleshooting(t *testing.T) {
 	texts := errorsOf(t)
-	for _, dir := range []string{"", "mongostore", "memstore"} {
+	for _, dir := range []string{"", "mongostore", "redisstore", "memstore", "internal/secrets"} {
 		texts = append(texts, literals(t, dir)...)
 	}
 	messages, _, ok := strings.Cut(page(t, "troubleshooting.md"), "\n## Behavior without a message\n")

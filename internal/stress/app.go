@@ -24,7 +24,7 @@ const (
 	// targetEnv.
 	serveEnv  = "STRESS_SERVE"
 	targetEnv = "STRESS_TARGET"
-	secret   = "an example secret of 32 bytes or more"
+	secret    = "an example secret of 32 bytes or more"
 
 	count session.Key[int] = "count"
 )
