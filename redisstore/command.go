@@ -58,9 +58,7 @@ func (g *gate) String() string { return g.arg }
 // close stops the command, and reports whether it may have been sent before.
 func (g *gate) close() (passed bool) { return g.state.Swap(gateClosed) == gatePassed }
 
-// call is a command whose caller stops waiting when its context ends. The client
-// does not do this: it only observes deadlines, and a context of the Manager has
-// none.
+// call is a command in a goroutine, whose caller stops waiting when its context ends.
 type call struct {
 	state atomic.Int32
 	done  chan error
@@ -72,16 +70,21 @@ const (
 	callLeft
 )
 
-// wait runs send and returns its error, or the error of ctx as soon as it ends. In
-// this case send goes on until the server replies or the client's timeout passes.
-// It counts towards WithMaxInFlight until then.
-func (s *Store) wait(ctx context.Context, send func() error) error {
-	if ctx.Done() == nil {
-		return send()
+// wait runs send and returns its error, or the error of ctx as soon as it ends.
+//
+// If the connections cannot be interrupted, send then goes on until the server
+// replies or the client's timeout passes. It counts towards WithMaxInFlight until
+// then.
+func (s *Store) wait(ctx context.Context, send func(context.Context) error) error {
+	switch {
+	case ctx.Done() == nil:
+		return send(ctx)
+	case s.interrupter != nil:
+		return s.interrupter.run(ctx, send)
 	}
 	c := &call{done: make(chan error, 1)}
 	go func() {
-		c.done <- send()
+		c.done <- send(ctx)
 		if !c.state.CompareAndSwap(callRunning, callEnded) {
 			s.flight.Add(-1)
 			s.left.Add(-1)
@@ -106,7 +109,7 @@ func (s *Store) read(ctx context.Context, cmd redis.Cmder) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.wait(ctx, func() error { return s.client.Process(ctx, cmd) })
+	return s.wait(ctx, func(ctx context.Context) error { return s.client.Process(ctx, cmd) })
 }
 
 // run sends a script once, by its hash, and once more in full if the server does
@@ -131,7 +134,7 @@ func (s *Store) send(ctx context.Context, key, arg string, args []any) (any, err
 	g := &gate{arg: arg}
 	args[1] = g
 	cmd := onceCmd{redis.NewCmd(ctx, args...)}
-	err := s.wait(ctx, func() error {
+	err := s.wait(ctx, func(ctx context.Context) error {
 		if s.replicas > 0 {
 			return s.replicate(ctx, key, cmd)
 		}

@@ -100,7 +100,7 @@ func (s *Store) scan(ctx context.Context) (ids []session.ID, err error) {
 		return keys.Err()
 	}
 	var found []session.ID
-	err = s.wait(ctx, func() (err error) {
+	err = s.wait(ctx, func(ctx context.Context) (err error) {
 		switch client := s.client.(type) {
 		case *redis.ClusterClient:
 			err = client.ForEachMaster(ctx, node)

@@ -119,7 +119,7 @@ func (s *Store) readInfos(ctx context.Context, ids []session.ID, fields []string
 		cmds[i] = redis.NewSliceCmd(ctx, args...)
 		_ = pipe.Process(ctx, sliceCmd{cmds[i]})
 	}
-	err := s.wait(ctx, func() error {
+	err := s.wait(ctx, func(ctx context.Context) error {
 		_, err := pipe.Exec(ctx)
 		return err
 	})

@@ -178,6 +178,23 @@ func TestDelete_LostReplyIsRepeated(t *testing.T) {
 func TestCalls_EndWithTheContext(t *testing.T) {
 	redisserver.Need(t)
 	server := redisserver.Start(t)
+	t.Run("Open", func(t *testing.T) {
+		endWithTheContext(t, server, func(proxy *redisproxy.Proxy) *redisstore.Store {
+			return open(t, "redis://"+proxy.Addr(server.Addr)+"?read_timeout=1h")
+		})
+	})
+	t.Run("New", func(t *testing.T) {
+		endWithTheContext(t, server, func(proxy *redisproxy.Proxy) *redisstore.Store {
+			client := redis.NewClient(&redis.Options{Addr: server.Addr, Dialer: proxy.Dial, ReadTimeout: time.Hour})
+			t.Cleanup(func() { client.Close() })
+			store, err := redisstore.New(t.Context(), client)
+			require.NoError(t, err)
+			return store
+		})
+	})
+}
+
+func endWithTheContext(t *testing.T, server *redisserver.Server, connect func(*redisproxy.Proxy) *redisstore.Store) {
 	var hold atomic.Bool
 	proxy := redisproxy.New(t, func(c redisproxy.Command) redisproxy.Verdict {
 		if hold.Load() && isStoreCommand(c) {
@@ -185,7 +202,7 @@ func TestCalls_EndWithTheContext(t *testing.T) {
 		}
 		return redisproxy.Pass
 	})
-	store := open(t, "redis://"+proxy.Addr(server.Addr)+"?read_timeout=1h")
+	store := connect(proxy)
 	rec := newRecord("ann")
 	require.NoError(t, store.Insert(t.Context(), rec))
 	hold.Store(true)

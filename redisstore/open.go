@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,8 @@ func Open(ctx context.Context, url string, opts ...Option) (*Store, error) {
 	if err := errors.Join(terr, err); err != nil {
 		return nil, err
 	}
-	s := &Store{config: c, client: target.connect(), owned: true, url: url}
+	s := &Store{config: c, owned: true, url: url}
+	s.connect(target)
 	if err := s.setUp(ctx, target); err != nil {
 		_ = s.client.Close()
 		return nil, fmt.Errorf("redisstore: no usable server at %s: %s", target.hosts, secrets.Hide(err, url))
@@ -127,9 +129,11 @@ func parseKind(raw string) (t target, err error) {
 	default:
 		if t.single, err = redis.ParseURL(raw); err == nil {
 			o := t.single
+			t.timeout = o.DialTimeout
+			o.DialTimeout = cmp.Or(o.DialTimeout, defaultTimeout) // for NewDialer
 			o.MaxRetries, o.DialerRetries = -1, 1
 			o.MaintNotificationsConfig = noNotifications
-			t.hosts, t.timeout = o.Addr, o.DialTimeout
+			t.hosts = o.Addr
 			if u.Scheme != "unix" {
 				_ = t.parseCluster(raw)
 			}
@@ -146,6 +150,7 @@ func (t *target) parseCluster(raw string) error {
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.MaintNotificationsConfig = noNotifications
 	t.hosts, t.timeout = strings.Join(o.Addrs, ", "), o.DialTimeout
+	o.DialTimeout = cmp.Or(o.DialTimeout, defaultTimeout) // for NewDialer
 	if o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
 		return errors.New("the URL makes the client read from replicas, which return old records")
 	}
@@ -156,13 +161,34 @@ func (t *target) parseCluster(raw string) error {
 // noNotifications leaves out a command of Redis's cloud service at each connection.
 var noNotifications = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 
-func (t target) connect() redis.UniversalClient {
+// connect creates the client. It makes its connections interruptible, except with
+// Sentinel, which the client asks with connections of its own.
+func (s *Store) connect(t target) {
 	switch {
-	case t.single != nil:
-		return redis.NewClient(t.single)
 	case t.failover != nil:
-		return redis.NewFailoverClient(t.failover)
+		s.client = redis.NewFailoverClient(t.failover)
+	case t.single != nil:
+		o := *t.single
+		s.interruptible(o.ReadTimeout, o.WriteTimeout, func(i *interrupter) {
+			o.Dialer, o.ContextTimeoutEnabled = i.dialer(redis.NewDialer(t.single)), true
+		})
+		s.client = redis.NewClient(&o)
 	default:
-		return redis.NewClusterClient(t.cluster)
+		o := *t.cluster
+		s.interruptible(o.ReadTimeout, o.WriteTimeout, func(i *interrupter) {
+			dial := redis.NewDialer(&redis.Options{DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig})
+			o.Dialer, o.ContextTimeoutEnabled = i.dialer(dial), true
+		})
+		s.client = redis.NewClusterClient(&o)
+	}
+}
+
+// interruptible calls use with a new interrupter, if the client sets deadlines of
+// its own. Zero stands for the client's default.
+func (s *Store) interruptible(read, write time.Duration, use func(*interrupter)) {
+	s.interrupter = nil
+	if timeout := cmp.Or(read, defaultTimeout); timeout > 2*early && write >= 0 {
+		s.interrupter = &interrupter{timeout: timeout}
+		use(s.interrupter)
 	}
 }

@@ -83,6 +83,8 @@ const (
 	flightsPerConn = 10
 	// openTimeout is the timeout of Open if the URL has no dial_timeout.
 	openTimeout = 10 * time.Second
+	// defaultTimeout is the client's default for dialing, reading and writing.
+	defaultTimeout = 5 * time.Second
 	// waitTimeout is the time that replicas have for the acknowledgement of a
 	// write.
 	waitTimeout = time.Second

@@ -165,7 +165,8 @@ func TestWrites_Redirected(t *testing.T) {
 func TestMaxInFlight(t *testing.T) {
 	redisserver.Need(t)
 	server := redisserver.Start(t)
-	store := open(t, server.URL(), redisstore.WithMaxInFlight(2))
+	store, err := redisstore.New(t.Context(), server.Client(), redisstore.WithMaxInFlight(2))
+	require.NoError(t, err)
 	server.Pause()
 	defer server.Resume()
 	for range 2 { // their callers leave, but the commands wait for the server
@@ -174,7 +175,7 @@ func TestMaxInFlight(t *testing.T) {
 		_, err := store.Load(ctx, newID())
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	}
-	_, err := store.Load(t.Context(), newID())
+	_, err = store.Load(t.Context(), newID())
 	require.ErrorContains(t, err, "too many operations")
 }
 

@@ -26,9 +26,11 @@ type Store struct {
 	client redis.UniversalClient
 	owned  bool   // whether Close closes the client
 	url    string // empty after New
-	flight atomic.Int64
-	left   atomic.Int64 // calls in flight whose caller no longer waits
-	closed atomic.Bool
+
+	interrupter *interrupter // nil if the client's connections cannot be interrupted
+	flight      atomic.Int64
+	left        atomic.Int64 // calls in flight whose caller no longer waits
+	closed      atomic.Bool
 }
 
 var (
@@ -140,23 +142,22 @@ func (s *Store) update(ctx context.Context, id session.ID, ch *session.Change) e
 	if err != nil {
 		return writeError(err)
 	}
-	result, _ := reply.([]any)
-	if len(result) == 0 {
-		return uncertain(errReply)
-	}
-	switch {
-	case result[0] == int64(1):
-		if user, before := ownerOf(result[1:]); ticket != "" {
-			s.delist(ctx, user, id, before)
-		}
+	switch reply := reply.(type) {
+	case []any:
+		user, before := ownerOf(reply)
+		s.delist(ctx, user, id, before)
 		return nil
-	case result[0] == int64(0):
-		err = session.ErrConflict
-	default:
-		err = session.ErrNotFound
+	case int64:
+		if reply == 1 {
+			return nil
+		}
+		s.delist(ctx, ch.User, id, ticket)
+		if reply == 0 {
+			return session.ErrConflict
+		}
+		return session.ErrNotFound
 	}
-	s.delist(ctx, ch.User, id, ticket)
-	return err
+	return uncertain(errReply)
 }
 
 // errReply is returned if a script returns something else than it should.

@@ -104,7 +104,7 @@ func (s *Store) toCluster(t target) error {
 		return errors.New("the server is a node of a cluster, and the URL has a part that a cluster does not support, such as the number of a database")
 	}
 	_ = client.Close()
-	s.client = redis.NewClusterClient(t.cluster)
+	s.connect(target{cluster: t.cluster})
 	return nil
 }
 
