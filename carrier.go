@@ -15,6 +15,14 @@ const (
 	byHeader                // the headers of WithTokenHeader
 )
 
+// UsesTokenHeader reports whether the client sends its token in the header of
+// [WithTokenHeader], so it gets no cookie.
+func (s *Session) UsesTokenHeader() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.carrier == byHeader
+}
+
 // receive determines the carrier of the session and appends the values of the
 // token in r, which are not verified yet. A header decides if r has one. So
 // withheldErr is not set then: browsers add no such header by themselves, and

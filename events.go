@@ -26,10 +26,18 @@ func (m *Manager) reportLost(ctx context.Context, err error) {
 // steps of a sign-in included. The session has not adopted the record yet. The
 // caller holds turn, but not mu, because an observer may read the session.
 func (s *Session) reportWritten(ctx context.Context, rec *Record, t token) {
-	if s.m.observe == nil || rec == nil {
+	imp := s.importing()
+	if s.m.observe == nil || rec == nil || imp != nil && imp.joined {
 		return
 	}
 	isNew, signIn := s.rec.id() != rec.ID, s.pend.user != ""
+	if imp != nil {
+		s.m.reportSession(ctx, EventCreated, ReasonImport, &rec.Info)
+		if signIn {
+			s.m.reportSession(ctx, EventSignedIn, ReasonImport, &rec.Info)
+		}
+		return
+	}
 	switch {
 	case isNew && signIn:
 		s.m.reportSession(ctx, EventCreated, ReasonSignIn, &rec.Info)

@@ -28,6 +28,7 @@ func (s *Session) writeHeader(h http.Header) (token bool) {
 	if token || personal {
 		s.addVary(h)
 	}
+	s.extra.addCookies(h)
 	return token
 }
 

@@ -20,7 +20,7 @@ func (s *Session) insert(ctx context.Context) (*Record, token, error) {
 	s.pend.inserts = true
 	s.mu.Unlock()
 	rec := &Record{Info: s.nextInfo(Info{ID: t.id, CreatedAt: milli(m.now())}), Verifier: t.secret.verifier(), Values: s.pendingChange(t.id).Set}
-	mine := func(found *Record) bool { return found.matches(t.secret) }
+	mine := func(found *Record) bool { return found.matches(t.secret) || s.importing().matches(found) }
 	lost := again
 	for try := 0; ; try++ {
 		err := m.store.Insert(ctx, rec)
@@ -33,6 +33,8 @@ func (s *Session) insert(ctx context.Context) (*Record, token, error) {
 		lost = lost || errors.Is(err, ErrUncertain)
 		found, lerr := m.readBack(ctx, rec.ID, lost, mine)
 		switch {
+		case lerr == nil && s.importing() != nil:
+			return s.adoptImported(found, lost)
 		case lerr == nil && !mine(found):
 			return nil, token{}, err
 		case lerr == nil && again:

@@ -68,6 +68,7 @@ type EventReason string
 const (
 	ReasonChange            EventReason = "change"                // created by a change of an anonymous session
 	ReasonSignIn            EventReason = "sign_in"               // created, signed in or replaced by a sign-in
+	ReasonImport            EventReason = "import"                // created, signed in or undone by Session.Import
 	ReasonSignInAsOtherUser EventReason = "sign_in_as_other_user" // replaced by a sign-in of another user
 	ReasonSignOut           EventReason = "sign_out"              // ended by Session.SignOut
 	ReasonRenew             EventReason = "renew"                 // renewed by Session.Renew

@@ -84,7 +84,7 @@ func (s *Session) dirty() bool {
 	p := &s.pend
 	asked := p.renew || p.cleared > 0 || len(p.values) > 0
 	switch {
-	case p.detached || s.creates():
+	case p.detached || s.creates() || p.signOut && s.endsMore():
 		return true
 	case s.needsSignIn():
 		return asked || p.signOut

@@ -53,7 +53,8 @@ type Info struct {
 // in Verifier and in [Value.Data].
 //
 // Not every record is a session. The Manager also stores revocation markers,
-// which have neither a user nor a Verifier, and whose ID is a UUIDv8.
+// which have neither a user nor a Verifier. Their IDs are UUIDv8, as are those of
+// imported sessions (see [Session.Import]).
 //
 // Record, Change and Guard are plain data. Their methods do no I/O. They are not
 // safe for concurrent use while one goroutine changes them.

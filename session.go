@@ -45,6 +45,7 @@ type Session struct {
 	others      []Info  // live sessions of other cookies in the request
 	withheldErr error   // see Manager.checkWithheld; nil if the client has no other session
 	pend        pending
+	extra       *extras // nil without any
 
 	// These fields are read and written with turn only.
 	begun     bool // the response has begun

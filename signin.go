@@ -30,8 +30,11 @@ func (s *Session) finishSignIn(ctx context.Context, rec *Record, t token) error 
 	if err == nil {
 		err = s.m.enforceMaxPerUser(ctx, rec)
 	}
-	if err != nil && s.rec.id() != rec.ID && s.m.deleteWithRetry(ctx, rec.ID) == nil {
+	if err != nil && s.rec.id() != rec.ID && s.importing() == nil && s.m.deleteWithRetry(ctx, rec.ID) == nil {
 		return err // the client keeps its earlier session
+	}
+	if err == nil && s.rec != nil && s.rec.ID != rec.ID {
+		err = s.endCompanions(ctx)
 	}
 	if err == nil {
 		left, err = s.endAll(ctx, left, rec.User)

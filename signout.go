@@ -5,7 +5,13 @@ import "context"
 // deleteSessions deletes the record and the records of the other cookies. No
 // concurrent request restores them, because an update never creates a record.
 func (s *Session) deleteSessions(ctx context.Context) error {
+	if err := s.endCompanions(ctx); err != nil {
+		return err
+	}
 	if s.rec == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pend.signOut = false
 		return nil
 	}
 	left, err := s.endAll(ctx, append(s.others, s.rec.Info), "")

@@ -41,6 +41,7 @@ func (s secret) verifier() []byte {
 type keys struct {
 	cookies    *securecookie.SecureCookie
 	renewal    []byte
+	imports    []byte
 	encryption encryptionKey
 }
 
@@ -63,5 +64,5 @@ func deriveKeys(master string) (keys, error) {
 	// MaxAge(0) ignores the cookie's timestamp. Only the record determines the
 	// end of a session, because two sources could contradict each other.
 	sc := securecookie.New(derive("sign"), nil).SetSerializer(securecookie.NopEncoder{}).MaxAge(0)
-	return keys{cookies: sc, renewal: derive("renew"), encryption: newEncryptionKey(master)}, nil
+	return keys{cookies: sc, renewal: derive("renew"), imports: derive("import"), encryption: newEncryptionKey(master)}, nil
 }
