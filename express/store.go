@@ -29,9 +29,9 @@ type Store interface {
 	// Delete removes a session. It is no error if there is none. The mark stays.
 	Delete(ctx context.Context, id string) error
 
-	// Sample returns some sessions for the check in [Open], or none if there are
-	// none. It leaves sessions out that it cannot read. If it can read no session,
-	// it returns an error that says what to configure.
+	// Sample returns some sessions for the check in [Open]. It leaves out sessions
+	// that it cannot read. If there are sessions and it can read no session, it
+	// returns an error that says how to configure the store.
 	Sample(ctx context.Context) ([]Stored, error)
 }
 

@@ -63,7 +63,7 @@ func stored(t testing.TB, coll *mongo.Collection) bson.Raw {
 	return raw
 }
 
-func TestSet_OnlyThisProperty(t *testing.T) {
+func TestKeySet_OnlyThisProperty(t *testing.T) {
 	eachForm(t, []bson.E{{Key: "color", Value: "blue"}, {Key: "last", Value: bson.D{{Key: "a", Value: 1.5}}}}, func(t *testing.T, coll *mongo.Collection, s *express.Session) {
 		require.NoError(t, color.Set(t.Context(), s, `r"é<`))
 		require.NoError(t, items.Set(t.Context(), s, []string{"tea"}))
@@ -86,7 +86,7 @@ func TestSet_OnlyThisProperty(t *testing.T) {
 	})
 }
 
-func TestDelete_OnlyThisProperty(t *testing.T) {
+func TestKeyDelete_OnlyThisProperty(t *testing.T) {
 	eachForm(t, []bson.E{{Key: "color", Value: "blue"}, {Key: "last", Value: 1}}, func(t *testing.T, coll *mongo.Collection, s *express.Session) {
 		require.NoError(t, color.Delete(t.Context(), s))
 		require.NoError(t, color.Delete(t.Context(), s), "an absent property")
@@ -96,7 +96,7 @@ func TestDelete_OnlyThisProperty(t *testing.T) {
 	})
 }
 
-func TestUpdate_Parallel(t *testing.T) {
+func TestKeyUpdate_Parallel(t *testing.T) {
 	eachForm(t, nil, func(t *testing.T, coll *mongo.Collection, s *express.Session) {
 		const workers, times = 4, 10
 		var done sync.WaitGroup
@@ -121,7 +121,7 @@ func TestUpdate_Parallel(t *testing.T) {
 }
 
 // An array that contains the old value is not the old value.
-func TestUpdate_ComparesArraysExactly(t *testing.T) {
+func TestKeyUpdate_ComparesArraysExactly(t *testing.T) {
 	needNames(t)
 	const list express.Key[any] = "list"
 	for name, c := range map[string]struct{ before, meanwhile any }{
@@ -247,7 +247,7 @@ func TestWrite_Refused(t *testing.T) {
 }
 
 // The values in a sub-document have the types of the Node.js driver.
-func TestSet_TypesInSubDocuments(t *testing.T) {
+func TestKeySet_TypesInSubDocuments(t *testing.T) {
 	coll := collection(t)
 	insert(t, coll, document(forms()["sub-document"]))
 	s, err := open(t, coll).Load(request(sid))
@@ -345,7 +345,7 @@ func TestWrite_WithoutSession(t *testing.T) {
 }
 
 // With touchAfter, connect-mongo takes this property out of a session.
-func TestSet_LastModified(t *testing.T) {
+func TestKeySet_LastModified(t *testing.T) {
 	coll := collection(t)
 	insert(t, coll, append(document(forms()["text"]), bson.E{Key: "lastModified", Value: time.Now()}))
 	s, err := open(t, coll).Load(request(sid))

@@ -34,6 +34,7 @@ var all = slices.Concat(
 	events,
 	tokenHeader,
 	reach,
+	express,
 )
 
 func run(names []string) error {

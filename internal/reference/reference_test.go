@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/express"
 	"github.com/holdfast-go/session/memstore"
 	"github.com/holdfast-go/session/mongostore"
 )
@@ -162,21 +163,29 @@ func TestOperations(t *testing.T) {
 }
 
 func TestLogMessages(t *testing.T) {
-	for section, dir := range map[string]string{"Log messages of session": "", "Log messages of mongostore": "mongostore", "Log messages of redisstore": "redisstore"} {
-		var got []logCall
-		for _, row := range rows(t, "reference/events-and-logs.md", section) {
-			require.Len(t, row, 5, "%s: want level, attributes, cause and remedy", row[0])
-			c := logCall{message: row[0], level: row[1]}
-			for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(row[2], -1) {
-				c.attrs = append(c.attrs, m[1])
-			}
-			got = append(got, c)
-		}
-		want := logCalls(t, dir)
-		require.NotEmpty(t, want)
-		require.ElementsMatch(t, want, got, section)
-	}
+	const page = "reference/events-and-logs.md"
+	requireLogMessages(t, page, "Log messages of session", "")
+	requireLogMessages(t, page, "Log messages of mongostore", "mongostore")
+	requireLogMessages(t, page, "Log messages of redisstore", "redisstore")
 	require.Empty(t, logCalls(t, "memstore"))
+}
+
+// requireLogMessages compares the table of a section with the log calls of a
+// package.
+func requireLogMessages(t *testing.T, page, section, dir string) {
+	t.Helper()
+	var got []logCall
+	for _, row := range rows(t, page, section) {
+		require.Len(t, row, 5, "%s: want level, attributes, cause and remedy", row[0])
+		c := logCall{message: row[0], level: row[1]}
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(row[2], -1) {
+			c.attrs = append(c.attrs, m[1])
+		}
+		got = append(got, c)
+	}
+	want := logCalls(t, dir)
+	require.NotEmpty(t, want)
+	require.ElementsMatch(t, want, got, section)
 }
 
 func TestFieldsOfTheDocument(t *testing.T) {
@@ -185,6 +194,31 @@ func TestFieldsOfTheDocument(t *testing.T) {
 		maps.DeleteFunc(fields, func(name, _ string) bool { return !strings.HasPrefix(name, "field") })
 		require.ElementsMatch(t, slices.Collect(maps.Values(fields)), column(rows(t, "reference/document.md", section), 0))
 	}
+}
+
+// TestExpress compares the page of package express with its source.
+func TestExpress(t *testing.T) {
+	const page = "reference/express.md"
+	var got, want []string
+	for _, section := range []string{"Options of Open", "Options of NewMongoStore", "Options of redisexpress"} {
+		for _, row := range rows(t, page, section) {
+			require.Len(t, row, 4, "%s: want default, range and effect", row[0])
+			got = append(got, row[0])
+		}
+	}
+	for name, dir := range map[string]string{"express.": "express", "redisexpress.": "express/redisexpress"} {
+		for _, option := range functions(t, dir, "With") {
+			want = append(want, name+option)
+		}
+	}
+	require.ElementsMatch(t, want, got)
+	require.Equal(t, []string{"ErrDamaged"}, column(rows(t, page, "Errors"), 0))
+	require.Equal(t, "500", rows(t, page, "Errors")[0][2])
+	require.Equal(t, 500, session.HTTPStatus(express.ErrDamaged))
+	require.ElementsMatch(t, slices.Collect(maps.Values(ours(t, "express"))), column(rows(t, page, "Texts"), 0))
+	require.ElementsMatch(t, panics(t, "express"), column(rows(t, page, "Panics"), 0))
+	requireLogMessages(t, page, "Log messages", "express")
+	require.Empty(t, logCalls(t, "express/redisexpress"))
 }
 
 // errorsOf returns texts of errors composed of several strings.
