@@ -34,7 +34,7 @@ const (
 // encrypted returns a store with the option.
 func encrypted(t testing.TB, o express.MongoOption) *express.MongoStore {
 	t.Helper()
-	store, err := express.NewMongoStore(collection(t), o)
+	store, err := express.NewMongoStore(offline(t), o)
 	require.NoError(t, err)
 	return store
 }

@@ -31,6 +31,13 @@
 // Manager has ended, because it expired or was revoked, connect.sid does not
 // begin another one.
 //
+// As soon as Move is in use, sign visitors in and out in Go only. Move does not look
+// at Express again for a visitor who has a session of the Manager, and Express does
+// not know this session.
+//
+// [session.Manager.RevokeAll] does not end Express sessions that have not moved yet. To
+// refuse those that began before a change of password, use [WithUser].
+//
 // # Reading
 //
 // [Sessions.Load] returns the Express session of a request, while Express is

@@ -24,7 +24,7 @@ const (
 )
 
 func TestDocument_Vectors(t *testing.T) {
-	store, err := express.NewMongoStore(collection(t))
+	store, err := express.NewMongoStore(offline(t))
 	require.NoError(t, err)
 	for want, doc := range map[string]bson.Raw{
 		textVector: must(bson.Marshal(bson.D{{Key: "session", Value: textVector}})),
@@ -42,7 +42,7 @@ func TestDocument_Vectors(t *testing.T) {
 // Each value is the one of JSON.stringify under Node.js, after the driver has read
 // it.
 func TestDocument_ValuesOfSubDocuments(t *testing.T) {
-	store, err := express.NewMongoStore(collection(t))
+	store, err := express.NewMongoStore(offline(t))
 	require.NoError(t, err)
 	at := time.Date(2030, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
 	oid, err := bson.ObjectIDFromHex("0123456789abcdef01234567")
@@ -198,7 +198,7 @@ func TestSession_Properties(t *testing.T) {
 }
 
 func FuzzDocument(f *testing.F) {
-	store, err := express.NewMongoStore(collection(f))
+	store, err := express.NewMongoStore(offline(f))
 	require.NoError(f, err)
 	f.Add([]byte(must(hex.DecodeString(bsonVector))))
 	f.Add(must(bson.Marshal(document(textVector))))

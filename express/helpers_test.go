@@ -2,6 +2,7 @@ package express_test
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/holdfast-go/session/express"
 	"github.com/holdfast-go/session/internal/testserver"
@@ -33,6 +35,15 @@ func request(value string) *http.Request {
 // collection returns an empty collection of connect-mongo.
 func collection(t testing.TB) *mongo.Collection {
 	return testserver.Collection(t).Database().Collection("sessions")
+}
+
+// offline returns a collection for tests that do no I/O.
+func offline(t testing.TB) *mongo.Collection {
+	t.Helper()
+	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://127.0.0.1:1"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
+	return client.Database("test").Collection("sessions")
 }
 
 // insert stores documents as connect-mongo does.

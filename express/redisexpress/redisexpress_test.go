@@ -78,7 +78,7 @@ func open(t *testing.T, c *redis.Client, opts ...express.Option) *express.Sessio
 	return x
 }
 
-func TestLoad(t *testing.T) {
+func TestRedis_Load(t *testing.T) {
 	c := client(t)
 	set(t, c, "sess:"+id, value)
 	require.NoError(t, c.Set(t.Context(), "sess:forever", value, 0).Err())
@@ -107,7 +107,7 @@ func TestLoad(t *testing.T) {
 }
 
 // A slow request of Express stores a session again that Go has ended.
-func TestEnd_SlowRequestOfExpress(t *testing.T) {
+func TestRedis_SlowRequestOfExpress(t *testing.T) {
 	c := client(t)
 	set(t, c, "sess:"+id, value)
 	x := open(t, c)
@@ -121,7 +121,7 @@ func TestEnd_SlowRequestOfExpress(t *testing.T) {
 	require.WithinDuration(t, time.Now().Add(express.MarkLife), time.Now().Add(c.TTL(t.Context(), "express-mark:sess:"+id).Val()), time.Minute)
 }
 
-func TestMark_EndedStays(t *testing.T) {
+func TestRedis_EndedStays(t *testing.T) {
 	store := must(redisexpress.New(client(t)))
 	for _, step := range []struct{ set, want express.Mark }{
 		{express.MarkMoved, express.MarkMoved}, {express.MarkEnded, express.MarkEnded}, {express.MarkMoved, express.MarkEnded},
@@ -130,7 +130,7 @@ func TestMark_EndedStays(t *testing.T) {
 	}
 }
 
-func TestMove_ConcurrentRequests(t *testing.T) {
+func TestRedis_MoveConcurrentRequests(t *testing.T) {
 	c := client(t)
 	set(t, c, "sess:"+id, value)
 	x := open(t, c, express.WithProperty("cart", cart), express.WithRemovalDelay(0))
@@ -175,7 +175,7 @@ func TestMove_ConcurrentRequests(t *testing.T) {
 	require.Equal(t, " []", w.Body.String())
 }
 
-func TestOpen(t *testing.T) {
+func TestRedis_Open(t *testing.T) {
 	c := client(t)
 	for name, step := range map[string]struct {
 		value string
@@ -212,7 +212,7 @@ func TestOpen(t *testing.T) {
 }
 
 // Special characters of patterns in the prefix are no patterns.
-func TestSample_Prefix(t *testing.T) {
+func TestRedis_SamplePrefix(t *testing.T) {
 	c := client(t)
 	set(t, c, "a[*]:"+id, value)
 	set(t, c, "a*:"+id, "x")
