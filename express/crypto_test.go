@@ -27,6 +27,9 @@ const (
 	krupteinVector = "MIICCgSBsDJ0S3J1empGNU1OSWN0ZFU1TkRtSkUxcU9nMTJGR2xON2JDNFhaMkpYUUczZUxlUStDZmw1MGF0bFUwMGVFcjZWcjBEVWE1dHYzVkJ0NkxuNVNCbXNTb3FBL3dqQnMyT2pBdUdPclFOWkJERFhTNEFneExTY1cyM0VWYmdQc2MrYk9obmFESTJRVDVVcjlhdmwzVTByczRJdm1kL1B6WCtTVEgrZi82RlNtejNzbnFLBFhjYmdQdTZFMXhPZDg1eEFRQm1wWU1OV2dCcXdtZXZGVjJtRGppMDdsTlVVNi9WbCtFQk1UODE3R2NUM0hkZ2JzNzVsemQ2emtzTmp4NS9sLzFqQ3YzQT09BAyZ2ElEg7tZFkuzj9YEgYBfNipbbsEYDla6WewY37jsyzCrNn+CGwuzzN0YpH9V9HuOXZVU1TqUjBDKVmHK1OKtCXzi9fAR+usvM+t7Ct1EDvdNR4CVrAFHFtbUI7yX5QbZOGtW2V+39b5m3vGdk6dy4p6Uf10uoAA2jF+dDwbeXilRrAaGuZBasKWI2ZiI6AQQXGyPnQZtdveGXnnkIpBbAQRYLzVTQ2lxTktWN0psMlQ4ejhjamNGTzkrNE4vTytyYTA1YlRnbXpYV0I2WE91dUZmbldLQnloZFVsbHpDUGpIc0dLVVA3R215MXlqWFd2TlVPcjdIb3c9PQ=="
 	krupteinPlain  = `{"cookie":{"originalMaxAge":60000,"expires":"2030-01-01T00:00:00.000Z","httpOnly":true,"path":"/"},"user":"ada"}`
 	webVector      = "AAECAwQFBgcICQoL5zWsiFrrFslflt0QKMlP+QoFRZIrv4RzJ+ZwIlHoQWXWY6P69B7DdINo"
+	webURLVector   = "Ebagl0o8Fp_i32DvXg6IB4O-cNwQfFnENomLUAeex8l8Gg1KfbfM_koFtkv2PsvplU3zT4mW"
+	webCBCVector   = "e5311bf0124651c68e27c9936162701c7850d665dff561b08b6d016cb54ca0deef22d8cb95eb9ca11153cca5265bb88e"
+	krupteinOnce   = "MIIBiQQwazh2M3NsY0FGTS96Y0hLV0I3dnVMUDBFZTg4VmhScG9HcGdYUGNlRWZacjhadz09BFgrS25IREl0alZqTUNnZXJxUFZLbUUwL2pDTTNWTldJbitHNGtiYlQ3cTlJUzBhVmg0UDlnVkpCRys2RlNZWVFtVysvTGV6ZVNQUzEyMmRZZlZaK0RIZz09BAwrTN6PV2pwoyZpDTIEgYC7o2vV3PXv65XG/LMfBPNqEo/dygSW5ialmYiC6SqWiVVmQcehFVUEQyzB9JT3+vr/eVNmv+Jdm+/sB0qYyGX7uyLhxOfDc9ZkYIOFME4Vn+FTuvjMaggf7p8aqz1Cp5doNBtWThPx0LKfCH2sCnZxBsKd0QI3KEgkbaD80okZ2AQQCyDVinqic0spBk+uNq5rwARYOENXWUh2ZDNzUHlXYUNwV0JlMm9YR1pPclBCd241QWczRnI4elVqaUMwalliR1BEemFOWjFyV05hZ2VoU1JEUHdQK0JVZitQZEt0TnlkSldic0NzbEE9PQ=="
 	webPlain       = `{"cookie":{},"user":"ada"}`
 	webKey         = "0a8880a87d9b36eabfa01021fd6437c6211fee93c2695f84660d08461d06d2b8"
 )
@@ -50,6 +53,18 @@ func TestCrypto_Vectors(t *testing.T) {
 	} {
 		plain, err := encrypted(t, express.WithWebCrypto("squirrel", express.WebCrypto{Encoding: encoding})).Decrypt(text)
 		require.NoError(t, err, encoding)
+		require.Equal(t, webPlain, string(plain))
+	}
+	for _, c := range []struct {
+		option express.MongoOption
+		text   string
+	}{
+		{express.WithKruptein("squirrel"), krupteinOnce},
+		{express.WithWebCrypto("squirrel", express.WebCrypto{Encoding: "base64url"}), webURLVector},
+		{express.WithWebCrypto("squirrel", express.WebCrypto{Encoding: "hex", Salt: "pepper", CBC: true}), webCBCVector},
+	} {
+		plain, err := encrypted(t, c.option).Decrypt(c.text)
+		require.NoError(t, err)
 		require.Equal(t, webPlain, string(plain))
 	}
 	key := must(pbkdf2.Key(sha256.New, "squirrel", []byte("connect-mongo:webcrypto-default-salt"), 310_000, 32))

@@ -71,8 +71,8 @@
 //
 // # Wrong configuration
 //
-// [Open] looks at a few sessions and returns an error with the option to set if it
-// can read none. A wrong cookie secret is not visible there. Then no cookie
+// [Open] looks at a few sessions. If it cannot read any of them, it returns an error
+// with the option to set. A wrong cookie secret is not visible there. Then no cookie
 // has a valid signature, and no visitor moves.
 //
 // # Hostile input

@@ -20,7 +20,7 @@ type Session struct {
 	user    string
 }
 
-// ID returns the ID of the Express session, or "" if the visitor has none. The ID
+// ID returns the ID of the Express session, or "" if there is no session. The ID
 // is part of the visitor's cookie, so do not log it.
 func (s *Session) ID() string { return s.id }
 
@@ -93,8 +93,8 @@ func (k Key[T]) GetOr(s *Session, def T) T {
 	return def
 }
 
-// End ends the session for Go and for Express. It does nothing if the visitor has
-// none. It first marks the session, then deletes it. If a request of Express that
+// End ends the session for Go and for Express. It does nothing if there is no
+// session. It first marks the session, then deletes it. If a request of Express that
 // is in progress stores the session again, Express knows it again, but
 // [Sessions.Load] and [Sessions.Move] do not. They delete it once more.
 //

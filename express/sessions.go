@@ -22,7 +22,7 @@ type Sessions struct {
 // Open returns the sessions in store. secret is the secret of express-session, or
 // the first one if it has several (see [WithAcceptedSecrets]).
 //
-// Open looks at up to five sessions. If it can read none of them, it returns an error
+// Open looks at up to five sessions. If it cannot read any of them, it returns an error
 // with the option to set. It also returns an error if the store does not reply within
 // the timeout of [WithStoreTimeout]. If there are no sessions, it checks only the
 // options.
@@ -94,7 +94,7 @@ func (x *Sessions) storeContext(ctx context.Context) (context.Context, func()) {
 	return ctx, func() { timer.Stop(); cancel() }
 }
 
-// Load returns the Express session of a request. If the visitor has none, Load
+// Load returns the Express session of a request. If there is no session, Load
 // returns a Session without an ID. This includes a cookie without a valid
 // signature, an expired session, a session that Go has ended, and one that cannot
 // be read, which Load logs.
@@ -115,7 +115,7 @@ func (x *Sessions) Load(r *http.Request) (*Session, error) {
 }
 
 // load reads a session and determines its user. It returns session.ErrNotFound if
-// there is none.
+// it does not exist.
 func (x *Sessions) load(ctx context.Context, id string) (*Session, error) {
 	sctx, cancel := x.storeContext(ctx)
 	defer cancel()

@@ -26,7 +26,7 @@ type Store interface {
 	// mark for at least MarkLife.
 	Mark(ctx context.Context, id string, m Mark) (Mark, error)
 
-	// Delete removes a session. It is no error if there is none. The mark stays.
+	// Delete removes a session. It is no error if the session does not exist. The mark stays.
 	Delete(ctx context.Context, id string) error
 
 	// Sample returns some sessions for the check in [Open]. It leaves out sessions

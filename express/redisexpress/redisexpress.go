@@ -24,7 +24,7 @@ import (
 )
 
 // Store is an [express.Store] for the sessions of connect-redis. It is safe for
-// concurrent use. It deletes single sessions and changes none. The marks have keys of
+// concurrent use. It deletes single sessions and does not change them. The marks have keys of
 // their own.
 type Store struct {
 	client redis.UniversalClient
