@@ -124,7 +124,7 @@ func (p *profile) checkFit(width int64) {
 func (p *profile) checkTargets() {
 	p.t.Helper()
 	small := evaluate[[]string](p, `[...document.querySelectorAll("a:not(.skip), button, input:not([type=hidden])")]
-		.filter((e) => { const r = e.getBoundingClientRect(); return r.width < 24 || r.height < 24; }).map((e) => e.outerHTML)`)
+		.filter((e) => { const r = e.getBoundingClientRect(); return e.checkVisibility() && (r.width < 24 || r.height < 24); }).map((e) => e.outerHTML)`)
 	if len(small) > 0 {
 		p.t.Errorf("too small to hit: %q", small)
 	}
@@ -162,7 +162,7 @@ const contrasts = `(() => {
 	const root = getComputedStyle(document.documentElement);
 	const probe = document.body.appendChild(document.createElement("i"));
 	probe.style.color = root.getPropertyValue("--accent");
-	for (const ground of ["--page", "--surface"]) {
+	for (const ground of root.getPropertyValue("--accent") ? ["--page", "--surface"] : []) {
 		probe.style.backgroundColor = root.getPropertyValue(ground);
 		found.push({Kind: "edge", What: "focus on " + ground, Ratio: ratio(rgba(getComputedStyle(probe).color), rgba(getComputedStyle(probe).backgroundColor))});
 	}

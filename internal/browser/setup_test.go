@@ -27,6 +27,7 @@ var picture = flag.String("picture", "", "write the README's picture to this `fi
 var suite struct {
 	chromium string
 	url      string // address of the demo
+	console  string // address of the pages of package console
 }
 
 func TestMain(m *testing.M) {
@@ -52,6 +53,10 @@ func runSuite(m *testing.M) (code int, err error) {
 	if out, err := exec.Command("go", "build", "-C", demoFolder, "-o", binary, ".").CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("the demo does not build: %w\n%s", err, out)
 	}
+	var stopConsole func() error
+	if suite.console, stopConsole, err = startConsole(dir); err != nil {
+		return 1, err
+	}
 	demo := exec.Command(binary, "-addr", "127.0.0.1:0")
 	demo.Stderr = os.Stderr
 	stdout, err := demo.StdoutPipe()
@@ -70,7 +75,7 @@ func runSuite(m *testing.M) (code int, err error) {
 	}
 	code = m.Run()
 	_ = demo.Process.Signal(os.Interrupt)
-	return code, errors.Join(demo.Wait(), goleak.Find())
+	return code, errors.Join(demo.Wait(), stopConsole(), goleak.Find())
 }
 
 // findChromium returns the path of the browser. It never skips, because a run without a browser shows nothing.
@@ -137,11 +142,11 @@ func newProfile(t *testing.T) *profile {
 var asked = regexp.MustCompile("status of (409|502|503)")
 
 // complains reports whether m is an error or a warning. The statuses 409, 502 and 503 are excepted, because the tests
-// provoke them.
+// provoke them, and the missing page of the console.
 func complains(m chromedp.ConsoleMessage) bool {
 	switch m.Type {
 	case "error", "warning", "assert", chromedp.ConsoleException:
-		return !asked.MatchString(m.Text)
+		return !asked.MatchString(m.Text) && !strings.HasSuffix(m.URL, missingPage)
 	}
 	return false
 }

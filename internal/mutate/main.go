@@ -35,6 +35,7 @@ var all = slices.Concat(
 	tokenHeader,
 	reach,
 	express,
+	pages,
 )
 
 func run(names []string) error {

@@ -59,7 +59,7 @@ func TestOptions(t *testing.T) {
 	require.ElementsMatch(t, functions(t, "", "With", "Dangerously"), column(manager, 0))
 
 	all := manager
-	for _, dir := range []string{"mongostore", "redisstore"} {
+	for _, dir := range []string{"mongostore", "redisstore", "console"} {
 		var want []string
 		for _, option := range functions(t, dir, "With", "Dangerously") {
 			want = append(want, dir+"."+option)
@@ -167,6 +167,7 @@ func TestLogMessages(t *testing.T) {
 	requireLogMessages(t, page, "Log messages of session", "")
 	requireLogMessages(t, page, "Log messages of mongostore", "mongostore")
 	requireLogMessages(t, page, "Log messages of redisstore", "redisstore")
+	requireLogMessages(t, page, "Log messages of console", "console")
 	require.Empty(t, logCalls(t, "memstore"))
 }
 
@@ -242,7 +243,7 @@ func errorsOf(t *testing.T) (texts []string) {
 // those of the last section. An ellipsis stands for a variable part.
 func TestTroubleshooting(t *testing.T) {
 	texts := errorsOf(t)
-	for _, dir := range []string{"", "mongostore", "redisstore", "memstore", "internal/secrets"} {
+	for _, dir := range []string{"", "mongostore", "redisstore", "memstore", "console", "internal/secrets"} {
 		texts = append(texts, literals(t, dir)...)
 	}
 	messages, _, ok := strings.Cut(page(t, "troubleshooting.md"), "\n## Behavior without a message\n")
