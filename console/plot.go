@@ -236,6 +236,8 @@ func fill(values []float64, n int) []float64 {
 // spanOf returns the span of a plot that shows d, and its labels.
 func spanOf(d time.Duration) (time.Duration, []string) {
 	switch {
+	case d <= 10*time.Minute:
+		return 10 * time.Minute, []string{"10 min ago", "7.5", "5", "2.5", "now"}
 	case d <= time.Hour:
 		return time.Hour, hourLabels
 	case d <= 6*time.Hour:

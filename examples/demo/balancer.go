@@ -28,7 +28,9 @@ func newBalancer(s *supervisor) http.Handler {
 		},
 		Transport: b,
 		ModifyResponse: func(res *http.Response) error {
-			s.requests.add(res)
+			if consoleReplica(res.Request.URL.Path) == "" { // the operator's requests are not those of the app
+				s.requests.add(res)
+			}
 			return nil
 		},
 		ErrorHandler: showUnreachable,
@@ -39,13 +41,14 @@ func newBalancer(s *supervisor) http.Handler {
 var errNoReplica = errors.New("no replica is up")
 
 // RoundTrip sends the request to the next replica. It tries the other replica only if the request changes nothing or
-// has not been sent.
+// has not been sent, and if the request is not for the console of one replica.
 func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 	err := errNoReplica
 	first := int(b.turn.Add(1))
 	for i := range b.replicas {
-		addr, up := b.replicas[(first+i)%len(b.replicas)].address()
-		if !up {
+		rep := b.replicas[(first+i)%len(b.replicas)]
+		addr, up := rep.address()
+		if only := consoleReplica(req.URL.Path); !up || only != "" && only != rep.name {
 			continue
 		}
 		try := req.Clone(req.Context())
@@ -84,12 +87,17 @@ func showUnreachable(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case r.Context().Err() != nil:
 		return // the client is gone
+	case errors.Is(err, errNoReplica) && consoleReplica(r.URL.Path) != "":
+		p.Title = "This replica is down"
+		p.Text = "It was killed and is being started again. Its console begins anew, because a process keeps its plots and events " +
+			"in memory. The sessions are in MongoDB."
 	case !errors.Is(err, errNoReplica):
 		p.Status = http.StatusBadGateway
 		p.Title = "The replica ended during this request"
 		p.Text = "It is not known whether the replica carried it out, so the balancer did not send it to the other one. " +
 			"Your session is in MongoDB: you stay signed in."
 	}
+	secure(w.Header())
 	w.Header().Set("Retry-After", "1")
 	p.show(w)
 }

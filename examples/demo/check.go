@@ -41,6 +41,7 @@ var promises = []promise{
 	{"the cookies from before a sign-in, a renewal and a sign-out: anonymous", (*checker).oldCookiesAreDead},
 	{"forged, truncated and stale cookies: anonymous, the first two without a store operation", (*checker).badCookiesAreNobody},
 	{"other devices ended: they are anonymous, this one is not", (*checker).endsOtherDevices},
+	{"the operator ends a session in the console: its visitor is signed out on both replicas", (*checker).operatorEnds},
 	{"a sign-out against a slow request that saves: stays signed out, the slow one is told so", (*checker).signOutWins},
 	{"an idle session is gone, one in use is not", (*checker).idleEnds},
 	{"1,000 visits by visitors who store nothing: no document, no Set-Cookie", (*checker).visitsAreFree},

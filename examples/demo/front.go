@@ -82,8 +82,8 @@ func serveFront(lns []net.Listener, h http.Handler) (stop func()) {
 // even if no replica is up. The balancer serves all other requests.
 func newFront(s *supervisor) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/demo/", newControls(s))
-	mux.Handle("/static/", staticFiles)
-	mux.Handle("/", newBalancer(s))
-	return secured(mux)
+	mux.Handle("/demo/", secured(newControls(s)))
+	mux.Handle("/static/", secured(staticFiles))
+	mux.Handle("/", newBalancer(s)) // the replicas secure their pages
+	return mux
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -208,6 +209,44 @@ func (c *checker) endsOtherDevices(ctx context.Context) (string, error) {
 		}
 	}
 	return fmt.Sprintf("%d ended, 1 left", len(others)), somebody("Flora")(this.me(ctx))
+}
+
+func (c *checker) operatorEnds(ctx context.Context) (string, error) {
+	v, err := c.signedIn(ctx, "Zoe")
+	if err != nil {
+		return "", err
+	}
+	operator := c.newVisitor()
+	list, err := operator.want(http.StatusOK)(operator.get(ctx, "/console/A/user?name=Zoe"))
+	if err != nil {
+		return "", err
+	}
+	_, rest, _ := strings.Cut(string(list.body), `name="id" value="`)
+	id, _, ok := strings.Cut(rest, `"`)
+	if !ok {
+		return "", errors.New("the console does not list the session")
+	}
+	if _, err := operator.want(http.StatusForbidden)(operator.post(ctx, "/console/A/end", "id", id)); err != nil {
+		return "", fmt.Errorf("a form from nowhere: %w", err)
+	}
+	operator.site = "same-origin"
+	if _, err := operator.want(http.StatusSeeOther)(operator.post(ctx, "/console/A/end", "id", id)); err != nil {
+		return "", err
+	}
+	all, err := c.onBoth(ctx, v)
+	if err != nil {
+		return "", err
+	}
+	for replica, who := range all {
+		if who.User != "" {
+			return "", fmt.Errorf("replica %s still knows %s", replica, who.User)
+		}
+	}
+	a, err := operator.want(http.StatusOK)(operator.get(ctx, "/console/A/events"))
+	if err == nil && !bytes.Contains(a.body, []byte("Session revoked")) {
+		err = errors.New("the console has no event for it")
+	}
+	return "session " + id[:8], err
 }
 
 func (c *checker) signOutWins(ctx context.Context) (string, error) {

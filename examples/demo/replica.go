@@ -21,6 +21,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/console"
 	"github.com/holdfast-go/session/mongostore"
 )
 
@@ -40,12 +41,14 @@ type app struct {
 	name     string
 	store    *mongostore.Store
 	sessions *session.Manager
+	recorder *console.Recorder
 	demo     string // URL of the demo, which serves its state
 }
 
 // runReplica serves the app until ctx is done.
 func runReplica(ctx context.Context) error {
 	a := &app{name: os.Getenv("DEMO_REPLICA"), demo: os.Getenv("DEMO_URL")}
+	a.recorder = console.NewRecorder(a.name)
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})).With("replica", a.name)
 	slog.SetDefault(log)
 
@@ -66,6 +69,7 @@ func runReplica(ctx context.Context) error {
 		session.WithTrustedProxies(netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")),
 		session.WithErrorHandler(showError),
 		session.WithObserver(observe),
+		session.WithObserver(a.recorder.Observe),
 	)
 	if err != nil {
 		return err
@@ -74,7 +78,11 @@ func runReplica(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: a.handler(), ReadHeaderTimeout: 10 * time.Second}
+	site := a.site()
+	if err := a.addOperator(ctx, site); err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: timed(a.name, site), ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan struct{})
 	context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -92,9 +100,9 @@ func runReplica(ctx context.Context) error {
 	return nil
 }
 
-// handler returns the app. Files and health checks need no session and are outside Wrap. The protection against
+// site returns the app. Files and health checks need no session and are outside Wrap. The protection against
 // cross-origin requests is outside Wrap too.
-func (a *app) handler() http.Handler {
+func (a *app) site() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", a.home)
 	mux.HandleFunc("GET /me", a.me)
@@ -114,8 +122,8 @@ func (a *app) handler() http.Handler {
 	site := http.NewServeMux()
 	site.Handle("/static/", staticFiles)
 	site.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
-	site.Handle("/", http.NewCrossOriginProtection().Handler(a.sessions.Wrap(mux)))
-	return timed(a.name, site)
+	site.Handle("/", secured(http.NewCrossOriginProtection().Handler(a.sessions.Wrap(mux))))
+	return site
 }
 
 func (a *app) signIn(w http.ResponseWriter, r *http.Request) {

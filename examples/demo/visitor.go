@@ -20,6 +20,7 @@ type visitor struct {
 	url    string
 	client *http.Client
 	cookie string // sent unchanged if there is no jar
+	site   string // Sec-Fetch-Site, or empty
 }
 
 // answer is a response with its body.
@@ -79,6 +80,9 @@ func (v *visitor) do(ctx context.Context, method, path string, body io.Reader) (
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if v.site != "" {
+		req.Header.Set("Sec-Fetch-Site", v.site)
 	}
 	if v.cookie != "" {
 		req.Header.Set("Cookie", cookieName+"="+v.cookie)

@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/storage"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 func TestKill_BothReplicas(t *testing.T) {
@@ -170,4 +172,61 @@ func TestPage_WithoutScript(t *testing.T) {
 	if says := text("#session .notice"); !strings.Contains(says, "You are signed out") {
 		t.Errorf("the page says %q", says)
 	}
+}
+
+// The operator finds a visitor of the demo in the console and ends the session.
+func TestOperator_EndsSession(t *testing.T) {
+	p, operator := newProfile(t), newProfile(t)
+	p.signIn("Hana")
+	operator.open()
+	operator.click("a[href='/console/A/']")
+	operator.shows("Store, last hour")
+	operator.do(chromedp.SendKeys(chromedp.CSS("#q"), "Hana"+kb.Enter))
+	operator.shows("1 live session")
+	operator.click(".sessions .danger")
+	operator.shows("The session has ended.")
+	p.open()
+	p.hides("Signed in as")
+	operator.click(".home")
+	operator.shows("Session revoked")
+}
+
+// The failures of an outage are in the plots of the replica, whose overview works
+// during the outage.
+func TestOperator_SeesOutage(t *testing.T) {
+	p, operator := newProfile(t), newProfile(t)
+	p.signIn("Iris")
+	p.click("#outage")
+	p.open() // the other replica
+	operator.do(chromedp.Navigate(suite.url + "/console/B/"))
+	operator.shows("Store failed")
+	for _, name := range []string{"A", "B"} {
+		operator.do(chromedp.Navigate(suite.url + "/console/" + name + "/"))
+		operator.shows("Replica " + name)
+		if n := evaluate[int](operator, `document.querySelectorAll("svg rect.failed").length`); n == 0 {
+			t.Errorf("no failed call in the plot of replica %s", name)
+		}
+	}
+	for _, l := range looks {
+		operator.look(l.scheme, l.width)
+		operator.checkFit(l.width)
+		operator.save(fmt.Sprintf("operator-%d-%s.png", l.width, l.scheme), get(operator, chromedp.FullScreenshot(100)))
+	}
+	p.shows("Signed in as Iris")
+}
+
+// A visitor of the demo ends the session of another device on the page of the library.
+func TestOperator_Devices(t *testing.T) {
+	laptop, phone := newProfile(t), newProfile(t)
+	laptop.signIn("Jon")
+	phone.signIn("Jon")
+	laptop.open()
+	laptop.click("a[href='/devices']")
+	laptop.shows("Your devices")
+	laptop.click(".devices button")
+	laptop.shows("You are signed out on that device.")
+	phone.open()
+	phone.hides("Signed in as")
+	phone.do(chromedp.Navigate(suite.url + "/devices"))
+	phone.shows("Your name") // the page asks to sign in
 }

@@ -87,7 +87,8 @@ if (document.body.hasAttribute("data-wait")) {
   keepAsking(
     (state) => {
       const ready = state.awayFor === 0 && state.replicas.every((replica) => replica.up);
-      if (ready) location.replace("/?notice=back#session");
+      const operator = location.pathname.startsWith("/console/");
+      if (ready) location.replace(operator ? location.href : "/?notice=back#session");
       return ready;
     },
     () => {},
