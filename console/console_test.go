@@ -287,6 +287,10 @@ func TestConsole_Find(t *testing.T) {
 		assert.Equal(t, want, a.Header.Get("Location"), "%q", text)
 		assert.Empty(t, a.Header.Get("Set-Cookie"))
 	}
+	name := session.ID{7}.String()
+	s.signIn(name)
+	assert.Equal(t, "user?name="+name, s.get("find?q="+name).Header.Get("Location"), "a user whose name is a UUID")
+	assert.Contains(t, s.get("session?id="+session.ID{8}.String()).body, `href="user?name=`+session.ID{8}.String())
 	assert.Equal(t, http.StatusNotFound, s.get("user?name=%ff").StatusCode)
 	assert.Equal(t, http.StatusNotFound, s.get("session?id=1").StatusCode)
 }
@@ -347,7 +351,7 @@ func TestConsole_Outage(t *testing.T) {
 	s := newSite(t)
 	id, _ := s.signIn("ann")
 	s.store.Fail(errors.New("connection refused"))
-	for _, path := range []string{"user?name=ann", "session?id=" + id.String()} {
+	for _, path := range []string{"user?name=ann", "session?id=" + id.String(), "find?q=" + id.String()} {
 		a := s.get(path)
 		assert.Equal(t, http.StatusServiceUnavailable, a.StatusCode, path)
 		assert.Contains(t, a.body, "does not respond", path)

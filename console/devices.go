@@ -63,6 +63,7 @@ type deviceList struct {
 	Style            template.HTML
 	Devices          []deviceRow
 	Notice           string
+	Problem          string // a page with a problem has nothing more
 }
 
 // Fragment returns the list of the devices of the signed-in user, for a page of the
@@ -130,7 +131,7 @@ func (d *Devices) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w, DevicesStyle)
 	texts := d.texts(r).orEnglish()
 	if d.sessions.FromContext(r.Context()).User() == "" {
-		refuse(w, http.StatusForbidden, texts.NotSignedIn)
+		d.refuse(w, http.StatusForbidden, texts, texts.NotSignedIn)
 		return
 	}
 	switch r.Method {
@@ -138,14 +139,14 @@ func (d *Devices) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.page(w, r, texts)
 	case http.MethodPost:
 		if !sameOrigin(r) {
-			refuse(w, http.StatusForbidden, texts.Refused)
+			d.refuse(w, http.StatusForbidden, texts, texts.Refused)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		d.end(w, r, texts)
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
-		refuse(w, http.StatusMethodNotAllowed, texts.BadForm)
+		d.refuse(w, http.StatusMethodNotAllowed, texts, texts.BadForm)
 	}
 }
 
@@ -155,13 +156,24 @@ func (d *Devices) page(w http.ResponseWriter, r *http.Request, texts Texts) {
 		d.failed(w, r, texts, err)
 		return
 	}
+	d.show(w, http.StatusOK, list)
+}
+
+// show sends a page. Texts of the program cannot make the template fail.
+func (d *Devices) show(w http.ResponseWriter, status int, list *deviceList) {
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, "devices.html", list); err != nil {
-		d.failed(w, r, texts, err)
-		return
+		d.log.Error("console: cannot render devices", "error", err)
+		status = http.StatusInternalServerError
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // an error means a lost client
+}
+
+// refuse sends a page with a problem.
+func (d *Devices) refuse(w http.ResponseWriter, status int, texts Texts, text string) {
+	d.show(w, status, &deviceList{Texts: texts, Style: styleElement(DevicesStyle), Problem: text})
 }
 
 // end ends one or all other sessions and redirects to the page.
@@ -174,7 +186,7 @@ func (d *Devices) end(w http.ResponseWriter, r *http.Request, texts Texts) {
 		done = others
 		_, err = s.RevokeOthers(r.Context())
 	case err != nil || id == s.ID(): // the page does not offer to end its own session
-		refuse(w, http.StatusBadRequest, texts.BadForm)
+		d.refuse(w, http.StatusBadRequest, texts, texts.BadForm)
 		return
 	default:
 		err = d.sessions.Revoke(r.Context(), s.User(), id)
@@ -193,7 +205,7 @@ func (d *Devices) end(w http.ResponseWriter, r *http.Request, texts Texts) {
 // failed logs an error and responds with its status.
 func (d *Devices) failed(w http.ResponseWriter, r *http.Request, texts Texts, err error) {
 	d.log.ErrorContext(r.Context(), "console: list of devices failed", "error", err)
-	refuse(w, session.HTTPStatus(err), texts.Failed)
+	d.refuse(w, session.HTTPStatus(err), texts, texts.Failed)
 }
 
 // sameOrigin reports whether a page of the same origin sent a form.

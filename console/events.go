@@ -113,7 +113,6 @@ func (e event) alarming() bool {
 // reasonTexts explain reasons that the name of the event does not contain.
 var reasonTexts = map[session.EventReason]string{
 	session.ReasonSignInAsOtherUser: "sign-in as another user",
-	session.ReasonSignOut:           "sign-out",
 	session.ReasonRevoke:            "this session only",
 	session.ReasonRevokeAll:         "all sessions of the user",
 	session.ReasonRevokeOthers:      "all but one session of the user",
@@ -123,6 +122,7 @@ var reasonTexts = map[session.EventReason]string{
 	session.ReasonLifetime:          "lifetime",
 	session.ReasonSetTimeouts:       "new timeouts",
 	session.ReasonSignIn:            "",
+	session.ReasonSignOut:           "",
 	session.ReasonChange:            "",
 	session.ReasonRenew:             "",
 }

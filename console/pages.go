@@ -188,18 +188,28 @@ func (q *request) events() {
 	q.show(http.StatusOK, "events.html", q.view("Events", "events", &body).reloadable(q.r))
 }
 
-// find shows the session with an ID, or the sessions of a user.
+// find shows the session with an ID, or the sessions of a user. The name of a user
+// may be a UUID too, so find first looks for sessions of such a user.
 func (q *request) find() {
 	text := q.r.URL.Query().Get("q")
 	id, err := session.ParseID(strings.TrimSpace(text))
-	switch {
-	case text == "":
+	if text == "" {
 		q.redirect("./", nil)
-	case err == nil:
-		q.redirect("session", url.Values{"id": {id.String()}})
-	default:
-		q.redirect("user", url.Values{"name": {text}})
+		return
 	}
+	if err == nil {
+		infos, err := q.sessions.List(q.r.Context(), strings.TrimSpace(text))
+		if err != nil {
+			q.storeFailed(err)
+			return
+		}
+		if len(infos) == 0 {
+			q.redirect("session", url.Values{"id": {id.String()}})
+			return
+		}
+		text = infos[0].User
+	}
+	q.redirect("user", url.Values{"name": {text}})
 }
 
 // isUser reports whether name can be the name of a user.

@@ -9,6 +9,7 @@ import (
 // those of [English]. Times are in UTC.
 type Texts struct {
 	Lang  string // tag of the language (BCP 47)
+	Dir   string // direction of the script, "ltr" or "rtl"
 	Title string // title and heading of the page
 	Intro string // sentence below the heading
 
@@ -34,6 +35,7 @@ type Texts struct {
 func English() Texts {
 	return Texts{
 		Lang:   "en",
+		Dir:    "ltr",
 		Title:  "Your devices",
 		Intro:  "You are signed in on these devices. Sign out on each device that you do not know or no longer use.",
 		Device: deviceName,

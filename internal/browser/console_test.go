@@ -12,12 +12,16 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/storage"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
 
-// missingPage is a page that the console does not have.
-const missingPage = "/admin/nothing"
+// missingPage is a page that the console does not have. forbiddenPage needs a user.
+const (
+	missingPage   = "/admin/nothing"
+	forbiddenPage = "/devices?nobody"
+)
 
 // startConsole starts the test binary of package console. It serves pages with an
 // hour of history. It ends when its standard input is closed.
@@ -72,6 +76,7 @@ var consolePages = []struct{ name, path string }{
 	{"readonly", "/look/user?name=carl"},
 	{"devices", "/devices?session-ended=one"},
 	{"account", "/account"},
+	{"forbidden", forbiddenPage}, // after the cookie is gone
 }
 
 func TestConsole_Looks(t *testing.T) {
@@ -82,6 +87,11 @@ func TestConsole_Looks(t *testing.T) {
 	for _, page := range consolePages {
 		if page.name == "session" {
 			page.path += id
+		}
+		if page.name == "forbidden" {
+			if _, err := chromedp.CallBrowser(p.ctx, storage.ClearCookies, storage.ClearCookiesParams{}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		p.visit(page.path)
 		for _, l := range looks {

@@ -142,11 +142,11 @@ func newProfile(t *testing.T) *profile {
 var asked = regexp.MustCompile("status of (409|502|503)")
 
 // complains reports whether m is an error or a warning. The statuses 409, 502 and 503 are excepted, because the tests
-// provoke them, and the missing page of the console.
+// provoke them, and the missing and the forbidden page.
 func complains(m chromedp.ConsoleMessage) bool {
 	switch m.Type {
 	case "error", "warning", "assert", chromedp.ConsoleException:
-		return !asked.MatchString(m.Text) && !strings.HasSuffix(m.URL, missingPage)
+		return !asked.MatchString(m.Text) && !strings.HasSuffix(m.URL, missingPage) && !strings.HasSuffix(m.URL, forbiddenPage)
 	}
 	return false
 }
