@@ -34,13 +34,13 @@ type demo struct {
 	proxy   http.Handler
 }
 
-func newDemo(ctx context.Context, server *devserver.Server, dir string) (d *demo, err error) {
+func newDemo(ctx context.Context, server *devserver.Server, dir string) (_ *demo, err error) {
 	client, err := mongo.Connect(options.Client().ApplyURI(server.URI))
 	if err != nil {
 		return nil, err
 	}
 	name := "express_" + rand.Text()[:8]
-	d = &demo{ctx: ctx, dir: dir, client: client, db: client.Database(name)}
+	d := &demo{ctx: ctx, dir: dir, client: client, db: client.Database(name)}
 	defer func() {
 		if err != nil {
 			d.close()

@@ -71,41 +71,37 @@ func TestMove_Anonymous(t *testing.T) {
 // While 200 visitors send requests, the balancer gives them to Go. Nobody is signed out, and no item is lost.
 func TestMove_UnderLoad(t *testing.T) {
 	const visitors, rounds, parallel = 200, 4, 16
-	for _, store := range []string{"text", "document"} {
-		t.Run(store, func(t *testing.T) {
-			s := newSite(t, setup{store: store, options: []express.Option{express.WithRemovalDelay(0)}})
-			s.route("shop", s.shop("express"))
-			var moved sync.Once
-			var served, signedOut, lost, failed atomic.Int64
-			var wg sync.WaitGroup
-			turn := make(chan struct{}, parallel)
-			for n := range visitors {
-				wg.Go(func() {
-					v, want := s.visitor(), state{Cart: []string{}}
-					if n%2 == 0 { // the others are anonymous
-						want.User = fmt.Sprint("user", n)
-						v.count(&failed, "/shop/login?user="+want.User)
-					}
-					for round := range rounds {
-						turn <- struct{}{}
-						want.Cart = append(want.Cart, fmt.Sprint("item", round))
-						v.count(&failed, fmt.Sprint("/shop/cart?item=item", round))
-						v.compare(want, &signedOut, &lost, &failed)
-						<-turn
-						if served.Add(1) >= visitors*rounds/2 {
-							moved.Do(s.retire)
-						}
-					}
-				})
+	s := newSite(t, setup{store: "text", options: []express.Option{express.WithRemovalDelay(0)}})
+	s.route("shop", s.shop("express"))
+	var moved sync.Once
+	var served, signedOut, lost, failed atomic.Int64
+	var wg sync.WaitGroup
+	turn := make(chan struct{}, parallel)
+	for n := range visitors {
+		wg.Go(func() {
+			v, want := s.visitor(), state{Cart: []string{}}
+			if n%2 == 0 { // the others are anonymous
+				want.User = fmt.Sprint("user", n)
+				v.count(&failed, "/shop/login?user="+want.User)
 			}
-			wg.Wait()
-			t.Logf("%d visitors, %d requests: %d signed out, %d carts lost, %d requests failed",
-				visitors, visitors*rounds*3, signedOut.Load(), lost.Load(), failed.Load())
-			require.Zero(t, signedOut.Load())
-			require.Zero(t, lost.Load())
-			require.Zero(t, failed.Load())
+			for round := range rounds {
+				turn <- struct{}{}
+				want.Cart = append(want.Cart, fmt.Sprint("item", round))
+				v.count(&failed, fmt.Sprint("/shop/cart?item=item", round))
+				v.compare(want, &signedOut, &lost, &failed)
+				<-turn
+				if served.Add(1) >= visitors*rounds/2 {
+					moved.Do(s.retire)
+				}
+			}
 		})
 	}
+	wg.Wait()
+	t.Logf("%d visitors, %d requests: %d signed out, %d carts lost, %d requests failed",
+		visitors, visitors*rounds*3, signedOut.Load(), lost.Load(), failed.Load())
+	require.Zero(t, signedOut.Load())
+	require.Zero(t, lost.Load())
+	require.Zero(t, failed.Load())
 }
 
 // count sends a POST and counts it if it fails.

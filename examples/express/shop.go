@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"runtime"
-	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
@@ -36,7 +35,7 @@ type state struct {
 
 func respond(w http.ResponseWriter, user string, cart []string) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(state{runtime.Version(), user, slices.Concat([]string{}, cart)})
+	_ = json.NewEncoder(w).Encode(state{runtime.Version(), user, append([]string{}, cart...)})
 }
 
 // beside is the Go app while Express signs visitors in. It reads and changes their Express sessions.
