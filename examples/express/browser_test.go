@@ -53,7 +53,7 @@ func startDemo(t *testing.T) string {
 	t.Helper()
 	dir, err := findNode(t.Context())
 	require.NoError(t, err)
-	server, err := devserver.Start(t.Context(), devserver.WithEngine(devserver.EngineURI))
+	server, err := devserver.Start(t.Context(), devserver.WithEngine(devserver.EngineFerretDB))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, server.Close()) })
 	d, err := newDemo(context.Background(), server, dir)

@@ -272,7 +272,34 @@ func TestWrites_OfBothLanguages(t *testing.T) {
 	}
 }
 
-// slow sends a request of Express for each key, which sets it. They have loaded the session when slow returns, and
+// Go sets a property during a request of Express. If the request saves the session, connect-mongo drops the property.
+func TestWrite_DuringARequestOfExpress(t *testing.T) {
+	const reads, writes = "", "slow"
+	for name, c := range map[string]struct {
+		store, resave, request string
+		kept                   bool
+	}{
+		"connect-mongo, a request that reads":                    {"text", "false", reads, true},
+		"connect-mongo, a request that reads, resave":            {"text", "true", reads, false},
+		"connect-mongo, a request that writes":                   {"text", "false", writes, false},
+		"connect-mongo, stringify: false, a request that writes": {"document", "false", writes, false},
+		"KeywiseStore, a request that reads":                     {"keywise", "false", reads, true},
+		"KeywiseStore, a request that reads, resave":             {"keywise", "true", reads, true},
+		"KeywiseStore, a request that writes":                    {"keywise", "false", writes, true},
+		"KeywiseStore, a request that writes, resave":            {"keywise", "true", writes, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, setup{store: c.store, env: []string{"RESAVE=" + c.resave}})
+			v := s.ada()
+			release := v.slow(c.request)
+			v.post("/go/cart?item=tea")
+			release()
+			require.Equal(t, c.kept, len(v.state("express").Cart) == 2)
+		})
+	}
+}
+
+// slow sends a request of Express for each key, which sets it unless it is empty. They have loaded the session when slow returns, and
 // have ended when the returned function returns.
 func (v *visitor) slow(keys ...string) (release func()) {
 	v.site.t.Helper()
