@@ -127,6 +127,7 @@ func TestLengthOfTheReadme(t *testing.T) {
 var runs = map[string][2]string{
 	"go run -C examples/demo .":                               {".ci/run", "go run -C examples/demo . -check"},
 	"go run -C examples/demo . -check":                        {".ci/run", "go run -C examples/demo . -check"},
+	"go run -C examples/express .":                            {"examples/express/browser_test.go", "func TestCommand_InstallsAndServes("},
 	"go test ./...":                                           {".ci/run", "go test -race -shuffle=on"},
 	"bash .ci/run":                                            {".ci/run", "#!/usr/bin/env bash"},
 	"go run ./internal/prose":                                 {"internal/prose/main.go", "go run ./internal/prose"},
