@@ -25,6 +25,7 @@ type demo struct {
 	dir    string          // of the Express app
 	env    []string        // of the Express app
 	client *mongo.Client
+	store  *mongostore.Store // nil until it is open
 	db     *mongo.Database
 	beside http.Handler // the Go app while Express runs
 	after  http.Handler // the Go app without Express
@@ -60,15 +61,16 @@ func newDemo(ctx context.Context, server *devserver.Server, dir string) (_ *demo
 	}
 	d.proxy = proxyTo(d.express.url)
 
-	old, err := openExpress(ctx, d.db.Collection("sessions"), secret, express.WithRollback())
+	quiet := slog.New(slog.DiscardHandler) // about the missing TTL index
+	old, err := openExpress(ctx, d.db.Collection("sessions"), secret, express.WithRollback(), express.WithLogger(quiet))
 	if err != nil {
 		return nil, err
 	}
-	store, err := mongostore.OpenCollection(ctx, d.db.Collection("http_sessions"), mongostore.WithLogger(slog.New(slog.DiscardHandler)))
+	d.store, err = mongostore.OpenCollection(ctx, d.db.Collection("http_sessions"), mongostore.WithLogger(quiet))
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := session.New(store, rand.Text()+rand.Text(), session.DangerouslyAllowHTTP())
+	sessions, err := session.New(d.store, rand.Text()+rand.Text(), session.DangerouslyAllowHTTP())
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +82,9 @@ func newDemo(ctx context.Context, server *devserver.Server, dir string) (_ *demo
 func (d *demo) close() {
 	_ = d.retire()
 	ctx := context.WithoutCancel(d.ctx)
+	if d.store != nil {
+		_ = d.store.Close(ctx)
+	}
 	_ = d.db.Drop(ctx) // the server may be gone already
 	_ = d.client.Disconnect(ctx)
 }

@@ -94,9 +94,9 @@ class KeywiseStore extends MongoStore {
       const text = JSON.stringify(value)
       if (text !== undefined) fields.set(key, { text, value: json ? JSON.parse(text) : value })
     }
-    for (const [key, value] of Object.entries(cookie.toJSON())) {
+    for (const [key, value] of Object.entries(plain(cookie))) {
       const text = JSON.stringify(value)
-      if (text !== undefined) fields.set(Symbol.for(key), { text, value, path: 'session.cookie.' + key })
+      if (text !== undefined) fields.set(Symbol.for(key), { text, value, path: 'session.cookie.' + key }) // no key of a value
     }
     return fields
   }
@@ -105,12 +105,17 @@ class KeywiseStore extends MongoStore {
   #document(session) {
     const values = [...this.#fields(session)].filter(([key]) => typeof key === 'string')
     for (const [key] of values) pathOf(key)
-    return { cookie: session.cookie.toJSON(), ...Object.fromEntries(values.map(([key, { value }]) => [key, value])) }
+    return { cookie: plain(session.cookie), ...Object.fromEntries(values.map(([key, { value }]) => [key, value])) }
   }
 
   #remember(sid, session, fields) {
     Object.defineProperty(session, SAVED, { value: { sid, fields }, configurable: true })
   }
+}
+
+// plain returns the properties of a cookie, which is not a Cookie if a program has called set() itself.
+function plain(cookie) {
+  return cookie?.toJSON?.() ?? cookie ?? {}
 }
 
 function pathOf(key) {

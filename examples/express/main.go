@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -67,7 +68,9 @@ func run(ctx context.Context, addr string) (err error) {
 
 	srv := &http.Server{Handler: d.handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)}
 	context.AfterFunc(ctx, func() { srv.Close() })
-	fmt.Printf("\n  Express and Go, on %s.\n  Open http://%s\n\n  Ctrl-C stops everything.\n\n", db.Engine, ln.Addr())
+	host, _, _ := net.SplitHostPort(addr) // as the person has given it
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	fmt.Printf("\n  Express and Go, on %s.\n  Open http://%s\n\n  Ctrl-C stops everything.\n\n", db.Engine, net.JoinHostPort(cmp.Or(host, "localhost"), port))
 	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

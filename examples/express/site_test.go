@@ -71,6 +71,7 @@ func newSite(t *testing.T, c setup) *site {
 	require.NoError(t, err)
 	own, err := mongostore.OpenCollection(t.Context(), s.db.Collection("http_sessions"), mongostore.WithLogger(slog.New(slog.DiscardHandler)))
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = own.Close(context.Background()) })
 	if c.goSecrets == nil {
 		c.goSecrets = []string{goSecret}
 	}

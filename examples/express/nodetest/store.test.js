@@ -292,6 +292,17 @@ test('a session stored under another ID is a new session', async (t) => {
   assert.equal((await db.sessions.findOne({ _id: 'copy' })).session.passport.user, 'ada')
 })
 
+test('set() takes a plain object, as other programs pass it', async (t) => {
+  const db = await collection(t)
+  const one = await site(t, db, KeywiseStore)
+  for (const session of [{ cookie: { originalMaxAge: null }, cart: 'tea' }, { cart: 'tea' }]) {
+    await new Promise((resolve, reject) => one.store.set('new', session, (err) => (err ? reject(err) : resolve())))
+    const stored = await db.sessions.findOne({ _id: 'new' })
+    assert.deepEqual(stored.session, { cookie: {}, ...session })
+    assert.ok(stored.expires > new Date())
+  }
+})
+
 test('connect-mongo with eitherForm and KeywiseStore serve one visitor in turns', async (t) => {
   const db = await collection(t)
   const plain = await site(t, db, MongoStore, { store: eitherForm })
