@@ -205,19 +205,13 @@ func (v *visitor) cookies() (names []string) {
 	return names
 }
 
-// frozen is the jar of a thief, who has copied the cookies of a browser.
-type frozen struct {
-	http.CookieJar
-	copied []*http.Cookie
+// thief returns a visitor with a copy of the cookies of v, who does not get the later ones.
+func (v *visitor) thief() *visitor {
+	u, _ := url.Parse(v.site.url)
+	return &visitor{v.site, &http.Client{Jar: copied(v.client.Jar.Cookies(u))}}
 }
 
-func (f frozen) Cookies(*url.URL) []*http.Cookie     { return f.copied }
-func (f frozen) SetCookies(*url.URL, []*http.Cookie) {}
+type copied []*http.Cookie
 
-func mustURL(s string) *url.URL {
-	u, err := url.Parse(s)
-	if err != nil {
-		panic(err)
-	}
-	return u
-}
+func (c copied) Cookies(*url.URL) []*http.Cookie     { return c }
+func (c copied) SetCookies(*url.URL, []*http.Cookie) {}
