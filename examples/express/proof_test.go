@@ -338,10 +338,12 @@ func (v *visitor) slow(keys ...string) (release func()) {
 	}
 	driver := v.site.visitor()
 	driver.post(fmt.Sprint("/express/test/arrived?n=", len(keys)))
-	return func() {
+	release = sync.OnceFunc(func() {
 		driver.post("/express/test/release")
 		wg.Wait()
-	}
+	})
+	v.site.t.Cleanup(release) // the server waits for these requests
+	return release
 }
 
 // keys returns the number of values of the only session.
