@@ -347,10 +347,16 @@ func TestImport_TokenHeader(t *testing.T) {
 	m := newManager(t, memstore.New(), session.WithTokenHeader("Authorization", "Session-Token"))
 	a := newApp(t, m)
 	var err error
-	res := bare(t).do(a, importing(&err), "Authorization", "Bearer")
+	res := bare(t).do(a, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+		require.True(t, s.UsesTokenHeader())
+		importing(&err)(w, r, s)
+	}, "Authorization", "Bearer")
 	require.ErrorIs(t, err, session.ErrNotFound)
 	require.Empty(t, res.Header["Set-Cookie"])
 	require.Empty(t, must(m.List(background, "ann")))
+	bare(t).do(a, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
+		require.False(t, s.UsesTokenHeader())
+	})
 }
 
 func TestImport_Late(t *testing.T) {

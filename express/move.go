@@ -49,8 +49,8 @@ func (x *Sessions) Move(m *session.Manager, next http.Handler) http.Handler {
 		panic(fmt.Sprintf("express: the session cookie and the one of Express are both named %q: choose another name with session.WithCookieName", x.cookieName))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := m.FromContext(r.Context())
 		if id, ok := x.sessionID(r); ok {
-			s := m.FromContext(r.Context())
 			if err := x.move(w, r, s, id); err != nil {
 				x.log.ErrorContext(r.Context(), "express: visitor could not be moved", "error", err)
 				x.answer(w, r, err)

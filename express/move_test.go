@@ -504,6 +504,6 @@ func TestMove_Panics(t *testing.T) {
 	m := memstore.NewManager(session.WithCookieName("connect.sid"))
 	require.PanicsWithValue(t, `express: the session cookie and the one of Express are both named "connect.sid": choose another name with session.WithCookieName`, func() { old.Move(m, nil) })
 	require.Panics(t, func() {
-		old.Move(memstore.NewManager(), nil).ServeHTTP(httptest.NewRecorder(), request(sid))
+		old.Move(memstore.NewManager(), nil).ServeHTTP(httptest.NewRecorder(), request("not signed"))
 	}, "outside Wrap")
 }
