@@ -143,6 +143,29 @@ func renewFirst(a *app, _ *clock, first answer) {
 	must(http.DefaultClient.Do(r)).Body.Close()
 }
 
+// Two replicas have the secrets in a different order, while the secret is rotated.
+func TestImport_ConcurrentDuringRotation(t *testing.T) {
+	const other = "another secret of at least 32 bytes"
+	store := newFaulty()
+	oldFirst := newApp(t, newManager(t, store, session.WithAcceptedSecrets(other)))
+	newFirst := newApp(t, must(session.New(store, other, session.WithAcceptedSecrets(secret))))
+	var err, first error
+	var brings *http.Cookie
+	store.once(op("Insert"), func(c call) error {
+		brings = bare(t).do(newFirst, importing(&first)).setCookie(host)
+		return c.do()
+	})
+	res := bare(t).do(oldFirst, importing(&err))
+	require.NoError(t, first)
+	require.NoError(t, err)
+	require.Empty(t, res.Header["Set-Cookie"])
+	for _, a := range []*app{oldFirst, newFirst} {
+		user, _, col := seeWith(t, a, brings.String())
+		require.Equal(t, "ann red", user+" "+col)
+	}
+	require.Len(t, must(oldFirst.m.List(background, "ann")), 1)
+}
+
 func TestImport_LostReplies(t *testing.T) {
 	for _, applied := range []bool{true, false} {
 		store := newFaulty()

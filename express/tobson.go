@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/big"
 	"strconv"
+	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
@@ -33,7 +34,12 @@ func isExact(n json.Number) bool {
 	if err != nil {
 		return false
 	}
-	if len(n) < 16 {
+	text := strings.ToLower(n.String())
+	mantissa, _, hasExponent := strings.Cut(text, "e")
+	switch {
+	case f == 0:
+		return !strings.ContainsAny(mantissa, "123456789")
+	case len(text) < 16 && !hasExponent:
 		return true // fewer digits than a float64 holds
 	}
 	got, ok := new(big.Rat).SetString(n.String())

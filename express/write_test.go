@@ -2,6 +2,7 @@ package express_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -233,7 +234,12 @@ func TestWrite_NamesWithDotsAndDollars(t *testing.T) {
 func TestWrite_Refused(t *testing.T) {
 	eachForm(t, nil, func(t *testing.T, coll *mongo.Collection, s *express.Session) {
 		before := stored(t, coll)
-		for _, v := range []any{int64(9007199254740993), uint64(1 << 63), []any{1, map[string]any{"a": int64(-9007199254740993)}}, make(chan int)} {
+		for _, v := range []any{
+			int64(9007199254740993), uint64(1 << 63),
+			[]any{1, map[string]any{"a": int64(-9007199254740993)}},
+			make(chan int),
+			json.Number("1e400"), json.Number("1e-400"), json.Number("1.2345e-320"), json.Number("0.12345678901234567890"),
+		} {
 			require.Error(t, express.Key[any]("n").Set(t.Context(), s, v), v)
 		}
 		for _, name := range []string{"", "a\x00b", "cookie", "save", "toString", "__proto__"} {
@@ -242,7 +248,7 @@ func TestWrite_Refused(t *testing.T) {
 		_, err := express.Key[string]("e").Update(t.Context(), s, func(s string) string { return s })
 		require.ErrorContains(t, err, "does not fit")
 		require.Equal(t, before, stored(t, coll))
-		require.NoError(t, express.Key[any]("n").Set(t.Context(), s, []any{int64(1) << 53, 0.1, 1e21, -1.5e-7, true, nil}))
+		require.NoError(t, express.Key[any]("n").Set(t.Context(), s, []any{int64(1) << 53, 0.1, 1e21, -1.5e-7, true, nil, json.Number("0e9"), json.Number("1E3"), json.Number("0.10000000000000000")}))
 	})
 }
 

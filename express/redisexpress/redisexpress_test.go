@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -52,6 +53,48 @@ func client(t *testing.T) *redis.Client {
 	})
 	require.Eventually(t, func() bool { return c.Ping(t.Context()).Err() == nil }, 10*time.Second, 10*time.Millisecond)
 	return c
+}
+
+// cluster starts a cluster of one server and returns a client.
+func cluster(t *testing.T) *redis.ClusterClient {
+	t.Helper()
+	free := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		return port
+	}
+	port := free()
+	cmd := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--cluster-enabled", "yes", "--cluster-port", free(), "--dir", t.TempDir(), "--save", "")
+	require.NoError(t, cmd.Start(), "the tests need redis-server in the PATH")
+	node := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + port})
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:" + port}})
+	t.Cleanup(func() {
+		c.Close()
+		node.Close()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	require.Eventually(t, func() bool { return node.ClusterAddSlotsRange(t.Context(), 0, 16383).Err() == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return c.Set(t.Context(), "ready", "", 0).Err() == nil }, 20*time.Second, 50*time.Millisecond)
+	return c
+}
+
+func TestRedis_Cluster(t *testing.T) {
+	c := cluster(t)
+	for i := range 10 {
+		require.NoError(t, c.Set(t.Context(), fmt.Sprint("sess:", i), value, time.Minute).Err())
+	}
+	store := must(redisexpress.New(c))
+	require.Len(t, must(store.Sample(t.Context())), 5)
+	x, err := express.Open(t.Context(), store, secret)
+	require.NoError(t, err)
+	s := must(x.Load(request("7")))
+	require.Equal(t, "ada", s.User())
+	require.NoError(t, s.End(t.Context()))
+	require.NoError(t, c.Set(t.Context(), "sess:7", value, time.Minute).Err())
+	require.Empty(t, must(x.Load(request("7"))).ID())
 }
 
 // request returns a request with the cookie of a session of Express.
