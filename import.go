@@ -33,9 +33,10 @@ var (
 // [ErrNotFound] if the other session has ended.
 //
 // Import does not observe the end of ctx. It returns ErrNotFound if there is no
-// session or if the client uses the header of [WithTokenHeader], [ErrCrossSite] or [ErrOutsidePath] if the browser may have withheld the
-// cookie of a session, and otherwise the errors of [Session.Save]. If s has a session
-// or pending changes, Import is an invalid call.
+// session, or if the client uses the header of [WithTokenHeader]. It returns
+// [ErrCrossSite] or [ErrOutsidePath] if the browser may have withheld the cookie of a
+// session. Its other errors are those of [Session.Save]. If s has a session or
+// pending changes, Import is an invalid call.
 func (s *Session) Import(ctx context.Context, credential string, fill func(s *Session), stored func(ctx context.Context) error) error {
 	imp, err := s.beginImport(credential)
 	if err != nil {
@@ -70,7 +71,7 @@ func (s *Session) beginImport(credential string) (*imported, error) {
 	switch {
 	case credential == "":
 		return nil, misuse("Import", errImportEmpty)
-	case s.standing != anonymous || s.rec != nil || s.dirty() || s.pend.invalid != nil:
+	case s.standing != anonymous || s.rec != nil || s.dirty() || s.pend.signOut || s.pend.invalid != nil:
 		return nil, misuse("Import", errImportLate)
 	case s.carrier == byHeader:
 		return nil, ErrNotFound
@@ -123,21 +124,22 @@ func (s *Session) joinImport(ctx context.Context, imp *imported) (found bool, er
 	return true, nil
 }
 
-// insertImport fills and saves the session. After an error no change remains
-// pending.
-func (s *Session) insertImport(ctx context.Context, imp *imported, fill func(s *Session)) error {
+// insertImport fills and saves the session. After an error, or if fill panics, no
+// change remains pending.
+func (s *Session) insertImport(ctx context.Context, imp *imported, fill func(s *Session)) (err error) {
 	s.lock()
 	s.pend.token, s.extras().imported = imp.tokens[0], imp
 	s.unlock()
+	defer func() {
+		s.lock()
+		defer s.unlock()
+		s.pend, s.extra.imported = pending{}, nil
+		if err == nil && s.rec == nil {
+			err = ErrNotFound // fill has changed nothing
+		}
+	}()
 	fill(s)
-	err := s.Save(ctx)
-	s.lock()
-	defer s.unlock()
-	s.pend, s.extra.imported = pending{}, nil
-	if err == nil && s.rec == nil {
-		return ErrNotFound // fill has changed nothing
-	}
-	return err
+	return s.Save(ctx)
 }
 
 // finishImport calls stored and decides whether the response sets the cookie. If

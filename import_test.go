@@ -301,6 +301,24 @@ func TestImport_FillChangesNothing(t *testing.T) {
 	require.Empty(t, res.Header["Set-Cookie"])
 }
 
+// A middleware recovers the panic, and responds.
+func TestImport_FillPanics(t *testing.T) {
+	a := newApp(t, newManager(t, memstore.New()))
+	res := bare(t).do(a, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+		defer func() {
+			require.NotNil(t, recover())
+			w.WriteHeader(http.StatusTeapot)
+		}()
+		_ = s.Import(r.Context(), credential, func(s *session.Session) {
+			s.SignIn("ann")
+			panic("no such user")
+		}, nil)
+	})
+	require.Equal(t, http.StatusTeapot, res.StatusCode)
+	require.Empty(t, res.Header["Set-Cookie"])
+	require.Empty(t, must(a.m.List(background, "ann")))
+}
+
 func TestImport_InvalidCalls(t *testing.T) {
 	m := newManager(t, memstore.New())
 	a := newApp(t, m)
@@ -320,6 +338,10 @@ func TestImport_InvalidCalls(t *testing.T) {
 		}},
 		"a session by ID": {newVisitor(t), func(ctx context.Context, _ *session.Session) {
 			err = must(m.LoadID(ctx, must(m.List(ctx, "bob"))[0].ID)).Import(ctx, credential, fillAnn, nil)
+		}},
+		"a sign-out of nobody": {bare(t), func(ctx context.Context, s *session.Session) {
+			s.SignOut()
+			err = s.Import(ctx, credential, fillAnn, nil)
 		}},
 		"after a sign-out": {newVisitor(t), func(ctx context.Context, s *session.Session) {
 			s.SignOut()

@@ -49,7 +49,10 @@ func Open(ctx context.Context, store Store, secret string, opts ...Option) (*Ses
 	if x.errs != nil {
 		return nil, errors.Join(x.errs...)
 	}
-	return x, x.check(ctx)
+	if err := x.check(ctx); err != nil {
+		return nil, err
+	}
+	return x, nil
 }
 
 // check looks at some sessions.
@@ -99,7 +102,7 @@ func (x *Sessions) storeContext(ctx context.Context) (context.Context, func()) {
 // signature, an expired session, a session that Go has ended, and one that cannot
 // be read, which Load logs.
 //
-// Load reads the session with each call. It returns an error that wraps
+// Load reads the session and its mark with each call. It returns an error that wraps
 // [session.ErrUnavailable] if the store failed, or the error of the function of
 // [WithUser].
 func (x *Sessions) Load(r *http.Request) (*Session, error) {
