@@ -112,6 +112,7 @@ func (e event) alarming() bool {
 
 // reasonTexts explain reasons that the name of the event does not contain.
 var reasonTexts = map[session.EventReason]string{
+	session.ReasonImport:            "from another program",
 	session.ReasonSignInAsOtherUser: "sign-in as another user",
 	session.ReasonRevoke:            "this session only",
 	session.ReasonRevokeAll:         "all sessions of the user",
@@ -119,7 +120,7 @@ var reasonTexts = map[session.EventReason]string{
 	session.ReasonRevokedSignIn:     "sign-in in progress",
 	session.ReasonMaxPerUser:        "maximum per user",
 	session.ReasonIdleTimeout:       "idle timeout",
-	session.ReasonLifetime:          "lifetime",
+	session.ReasonLifetime:          "end of the lifetime",
 	session.ReasonSetTimeouts:       "new timeouts",
 	session.ReasonSignIn:            "",
 	session.ReasonSignOut:           "",
