@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/redis/go-redis/v9"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -48,6 +49,15 @@ const (
 
 func serveApp(name string, stdin io.Reader, stdout io.Writer) error {
 	ctx := context.Background()
+	if app, ok := redisApps[name]; ok {
+		client := redis.NewClient(&redis.Options{Addr: os.Getenv(envURI)})
+		defer client.Close()
+		h, err := app(ctx, client)
+		if err != nil {
+			return err
+		}
+		return serveHandler(h, stdin, stdout)
+	}
 	opts := options.Client().ApplyURI(os.Getenv(envURI))
 	var commands atomic.Int64
 	if os.Getenv(envCount) == "1" {
@@ -65,11 +75,16 @@ func serveApp(name string, stdin io.Reader, stdout io.Writer) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", h)
 	mux.HandleFunc("/commands", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, commands.Load()) })
+	return serveHandler(mux, stdin, stdout)
+}
+
+// serveHandler serves until stdin closes.
+func serveHandler(h http.Handler, stdin io.Reader, stdout io.Writer) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 	go func() {
 		_, _ = io.Copy(io.Discard, stdin)
 		srv.Close()
@@ -99,6 +114,11 @@ func sessionApp(ctx context.Context, db *mongo.Database) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	return sessionPages(store)
+}
+
+// sessionPages returns the app for a store of this library.
+func sessionPages(store session.Store) (http.Handler, error) {
 	// The timeout is long, because the other libraries have no timeout and
 	// would wait.
 	m, err := session.New(store, secret, session.WithStoreTimeout(time.Minute))
@@ -199,9 +219,14 @@ func byCookie(r *http.Request) (bson.Raw, error) {
 }
 
 func scsApp(_ context.Context, db *mongo.Database) (http.Handler, error) {
+	return scsPages(thinStore{db.Collection("scs_sessions")}), nil
+}
+
+// scsPages returns the app for a store of scs.
+func scsPages(store scs.Store) http.Handler {
 	gob.Register([]item{})
 	m := scs.New()
-	m.Store = thinStore{db.Collection("scs_sessions")}
+	m.Store = store
 	m.ErrorFunc = func(w http.ResponseWriter, _ *http.Request, err error) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}
@@ -237,7 +262,7 @@ func scsApp(_ context.Context, db *mongo.Database) (http.Handler, error) {
 		}
 		_, err := w.Write(answer)
 		return err
-	})), nil
+	}))
 }
 
 // thinStore is the smallest MongoDB store for scs. The token is the _id.

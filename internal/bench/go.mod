@@ -3,6 +3,7 @@ module github.com/holdfast-go/session/internal/bench
 go 1.25.0
 
 require (
+	github.com/alexedwards/scs/goredisstore v0.0.0-20250212122300-421ef1d8611c
 	github.com/alexedwards/scs/v2 v2.9.0
 	github.com/gorilla/sessions v1.4.0
 	github.com/holdfast-go/session v0.0.0

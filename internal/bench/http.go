@@ -117,7 +117,7 @@ func installExpress(ctx context.Context) error {
 	dir := expressDir()
 	list := filepath.Join(dir, "package.json")
 	old, _ := os.ReadFile(list)
-	_, err := os.Stat(filepath.Join(dir, "node_modules", "connect-mongo"))
+	_, err := os.Stat(filepath.Join(dir, "node_modules", "connect-redis"))
 	installed := err == nil && bytes.Equal(old, expressPackage)
 	err = errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "server.js"), expressServer, 0o644), os.WriteFile(list, expressPackage, 0o644))
 	if err != nil || installed {
@@ -172,7 +172,7 @@ func compete(ctx context.Context, out io.Writer, c *config, uri string, list []c
 	if c.short {
 		each, connections = time.Second, []int{16}
 	}
-	head := []string{"connections", "request", "app", "requests/s", "p50", "p99", "app CPU per 1,000 requests", "of plain driver's"}
+	head := []string{"connections", "request", "app", "requests/s", "p50", "p99", "app CPU per 1,000 requests", "of " + all[floor].name + "'s"}
 	if node < len(all) {
 		head = append(head, "of "+all[node].name+"'s")
 	}

@@ -54,6 +54,7 @@ var tables = []table{
 	{"encryption", "In process: with and without WithEncryption", encryption},
 	{"mongostore", "mongostore: beside the plain driver", client},
 	{"redisstore", "redisstore: beside plain go-redis", redisClient},
+	{"redisstore/http", "redisstore: over HTTP", redisHTTP},
 	{"http/counts", "Over HTTP: what needs no clock", onSecantus(counts)},
 	{"http", "Over HTTP: on SecantusDB", onSecantus(overHTTP)},
 	{"http/node", "Over HTTP: reads beside the Node stack as it comes, on SecantusDB", onSecantus(readsAsItComes)},

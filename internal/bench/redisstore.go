@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"time"
 
+	"github.com/alexedwards/scs/goredisstore"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/holdfast-go/session"
@@ -117,4 +121,89 @@ func redisClient(ctx context.Context, out io.Writer, c *config) error {
 	t.row("Load: "+cell(loads[0]), "HGETALL: "+cell(loads[1]), of(loads[0], loads[1]), "≤ 1.15")
 	t.row("Update: "+cell(updates[0]), "EVALSHA: "+cell(updates[1]), of(updates[0], updates[1]), "≤ 1.15")
 	return t.end()
+}
+
+// redisApps are the apps of the HTTP table on Redis.
+var redisApps = map[string]func(context.Context, *redis.Client) (http.Handler, error){
+	"redis-client": redisApp,
+	"redis-session": func(ctx context.Context, client *redis.Client) (http.Handler, error) {
+		store, err := redisstore.Open(ctx, "redis://"+client.Options().Addr)
+		if err != nil {
+			return nil, err
+		}
+		return sessionPages(store)
+	},
+	"redis-scs": func(_ context.Context, client *redis.Client) (http.Handler, error) {
+		return scsPages(goredisstore.New(client)), nil
+	},
+}
+
+var redisContenders = []contender{
+	{"plain go-redis", "redis-client", "", nil},
+	{"this library", "redis-session", "", nil},
+	{"scs with goredisstore", "redis-scs", "", nil},
+	{"express-session with connect-redis", "express", "", nil},
+}
+
+// redisApp is the lower bound: one command by key without a session. The cookie
+// holds the ID itself.
+func redisApp(ctx context.Context, client *redis.Client) (http.Handler, error) {
+	store, err := redisstore.New(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	sha, err := client.ScriptLoad(ctx, "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) return 1").Result()
+	if err != nil {
+		return nil, err
+	}
+	keyOf := func(r *http.Request) (string, error) {
+		c, err := r.Cookie("id")
+		if err != nil {
+			return "", err
+		}
+		id, err := hex.DecodeString(c.Value)
+		if err != nil || len(id) != len(session.ID{}) {
+			return "", errNoSession
+		}
+		return "session:s:" + session.ID(id).String(), nil
+	}
+	return pages(func(path string, w http.ResponseWriter, r *http.Request) error {
+		switch path {
+		case "/login", "/cart":
+			id := randomID()
+			if err := store.Insert(r.Context(), newRecord(id, "ada")); err != nil {
+				return err
+			}
+			http.SetCookie(w, &http.Cookie{Name: "id", Value: hex.EncodeToString(id[:])})
+		case "/read":
+			key, err := keyOf(r)
+			if err != nil {
+				return err
+			}
+			fields, err := client.HGetAll(r.Context(), key).Result()
+			if err != nil || fields["d:"+smallName] == "" {
+				return errors.Join(err, errNoSession)
+			}
+		case "/write":
+			key, err := keyOf(r)
+			if err != nil {
+				return err
+			}
+			if err := client.EvalSha(r.Context(), sha, []string{key}, "d:"+smallName, "\x00\x00\x00\x00\x00\x00\x00\x01"+newName()).Err(); err != nil {
+				return err
+			}
+		}
+		_, err := w.Write(answer)
+		return err
+	}), nil
+}
+
+// redisHTTP measures the contenders on one redis-server, in turn.
+func redisHTTP(ctx context.Context, out io.Writer, c *config) error {
+	addr, stop, err := startRedis(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return compete(ctx, out, c, addr, redisContenders, []int{1, 16}, "read", "write")
 }

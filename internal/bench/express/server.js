@@ -1,14 +1,25 @@
-// The pages of app.go, with express-session and connect-mongo.
+// The pages of app.go, with express-session and connect-mongo, or connect-redis if
+// BENCH_URI is the address of a Redis server.
 import { randomUUID } from 'node:crypto';
 import MongoStore from 'connect-mongo';
+import { RedisStore } from 'connect-redis';
 import express from 'express';
 import session from 'express-session';
 import { MongoClient } from 'mongodb';
+import { createClient } from 'redis';
 
 const uri = process.env.BENCH_URI;
-const client = await new MongoClient(uri, { monitorCommands: process.env.BENCH_COUNT === '1' }).connect();
 let commands = 0;
-client.on('commandStarted', () => commands++);
+let store;
+if (uri.startsWith('mongodb')) {
+  const client = await new MongoClient(uri, { monitorCommands: process.env.BENCH_COUNT === '1' }).connect();
+  client.on('commandStarted', () => commands++);
+  store = MongoStore.create({
+    client, dbName: process.env.BENCH_DATABASE, collectionName: 'express_sessions', touchAfter: Number(process.env.BENCH_TOUCH_AFTER),
+  });
+} else {
+  store = new RedisStore({ client: await createClient({ url: 'redis://' + uri }).connect() });
+}
 
 const app = express();
 app.disable('x-powered-by');
@@ -19,9 +30,7 @@ app.use(session({
   resave: false,
   saveUninitialized: false,
   cookie: { maxAge: 14 * 24 * 3600 * 1000 },
-  store: MongoStore.create({
-    client, dbName: process.env.BENCH_DATABASE, collectionName: 'express_sessions', touchAfter: Number(process.env.BENCH_TOUCH_AFTER),
-  }),
+  store,
 }));
 app.get('/cart', (req, res) => {
   req.session.cart = JSON.parse(process.env.BENCH_CART);
