@@ -36,6 +36,7 @@ var all = slices.Concat(
 	reach,
 	express,
 	pages,
+	inRedis,
 )
 
 func run(names []string) error {
@@ -115,7 +116,11 @@ func (m mutation) try(dir string) (by string, err error) {
 		return "", err
 	}
 	defer os.WriteFile(file, whole, 0o644)
-	out, err := command(dir, "test", "-timeout", "120s", "-run", "^("+m.tests+")$", "./"+m.pkg)
+	in, pkg := dir, "./"+m.pkg
+	if _, err := os.Stat(filepath.Join(dir, m.pkg, "go.mod")); err == nil {
+		in, pkg = filepath.Join(dir, m.pkg), "." // a module of its own
+	}
+	out, err := command(in, "test", "-timeout", "120s", "-run", "^("+m.tests+")$", pkg)
 	switch {
 	case err == nil:
 		return "", fmt.Errorf("%s passed", m.tests)
