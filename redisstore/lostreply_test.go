@@ -91,7 +91,8 @@ func TestWrites_LostReplySentOnce(t *testing.T) {
 	redisserver.Need(t)
 	for name, l := range lossyStores(t) {
 		t.Run(name, func(t *testing.T) {
-			ctx := t.Context()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // the end of a wrong store's repetitions
+			defer cancel()
 			var rec *session.Record
 			for range 50 { // all nodes know the scripts
 				rec = newRecord("")

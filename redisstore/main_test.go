@@ -13,11 +13,13 @@ import (
 	"github.com/holdfast-go/session"
 	"github.com/holdfast-go/session/internal/stress"
 	"github.com/holdfast-go/session/redisstore"
+	"github.com/holdfast-go/session/redisstore/internal/redisserver"
 )
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(silent{}) // servers are killed
 	stress.Serve(openTarget)
+	redisserver.Announce()
 	os.Exit(m.Run())
 }
 

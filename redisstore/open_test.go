@@ -196,3 +196,14 @@ func TestPing(t *testing.T) {
 	require.ErrorContains(t, err, "does not reply to a ping")
 	require.NotContains(t, err.Error(), "hunter2")
 }
+
+// The permissions that document.md gives for a cluster with WithReplicas suffice.
+func TestPermissions_Cluster(t *testing.T) {
+	redisserver.Need(t)
+	cluster := redisserver.StartCluster(t)
+	for _, node := range cluster.Nodes {
+		node.Do(append(users[len(users)-1], "+cluster|slots", "+command", "+asking", "+wait")...)
+	}
+	url := strings.Replace(cluster.URL(), "redis://", "redis://minimal:hunter2@", 1)
+	contract(t, url, redisstore.WithReplicas(1))
+}

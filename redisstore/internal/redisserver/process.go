@@ -37,6 +37,17 @@ func Program() string {
 	return path
 }
 
+// Announce prints the servers of the tests.
+func Announce() {
+	if program := Program(); program != "" {
+		out, _ := exec.Command(program, "--version").Output()
+		version, _, _ := strings.Cut(string(out), " sha=")
+		fmt.Fprintf(os.Stderr, "testserver: testing on %s (%s) and miniredis\n", version, program)
+		return
+	}
+	fmt.Fprintln(os.Stderr, "testserver: testing on miniredis only, because redis-server is not installed")
+}
+
 // Need skips a test if redis-server is not installed.
 func Need(t testing.TB) {
 	t.Helper()

@@ -16,18 +16,6 @@ import (
 // Mini starts a server of miniredis and returns its URL.
 func Mini(t testing.TB) string { return "redis://" + miniredis.RunT(t).Addr() }
 
-// Any starts a redis-server, or miniredis if it is not installed. It returns the URL
-// and logs which one it is.
-func Any(t testing.TB, args ...string) string {
-	t.Helper()
-	if Program() == "" {
-		t.Log("testing on miniredis, because redis-server is not installed")
-		return Mini(t)
-	}
-	t.Log("testing on " + Program())
-	return Start(t, args...).URL()
-}
-
 // Cluster is three primaries, each with a replica.
 type Cluster struct {
 	// Nodes are the six servers. The first three began as primaries.
