@@ -225,7 +225,12 @@ func endWithTheContext(t *testing.T, server *redisserver.Server, connect func(*r
 			return len(proxy.Seen(isStoreCommand)) > 0
 		})
 		cancel()
-		err := <-done
+		var err error
+		select {
+		case err = <-done:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s does not return", name)
+		}
 		require.ErrorIs(t, err, context.Canceled, name)
 		uncertain := name != "Load" && name != "List"
 		require.Equal(t, uncertain, errors.Is(err, session.ErrUncertain), "%s: %v", name, err)

@@ -63,9 +63,9 @@ func WithLogger(log *slog.Logger) Option {
 
 // WithMaxInFlight sets the maximum number of concurrent operations, including
 // operations that wait for a connection or for another attempt. It must be from 1
-// to 1,000,000. The default is ten times the size of the client's connection pool.
-// Further operations fail immediately, so a slow server does not fill the app's
-// memory.
+// to 1,000,000. The default is ten times the size of the client's connection pool,
+// and at least 1,000. Further operations fail immediately, so a slow server does not
+// fill the app's memory.
 func WithMaxInFlight(n int) Option {
 	return func(c *config) {
 		c.maxFlight = int64(n)
@@ -81,6 +81,7 @@ func (c *config) fault(format string, args ...any) {
 
 const (
 	flightsPerConn = 10
+	leastFlights   = 1000
 	// openTimeout is the timeout of Open if the URL has no dial_timeout.
 	openTimeout = 10 * time.Second
 	// defaultTimeout is the client's default for dialing, reading and writing.

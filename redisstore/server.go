@@ -120,7 +120,7 @@ func (s *Store) setMaxFlight() {
 	case *redis.ClusterClient:
 		pool = client.Options().PoolSize
 	}
-	s.maxFlight = int64(max(pool, 1)) * flightsPerConn
+	s.maxFlight = max(leastFlights, int64(pool)*flightsPerConn)
 }
 
 // explain adds the fix to an error of the server.
