@@ -142,10 +142,15 @@ var runs = map[string][2]string{
 	"go run -C internal/devmongo . -listen localhost:27017":   {"internal/devmongo/main_test.go", `"-listen", "127.0.0.1:0"`},
 	"DEVMONGO_ENGINE=ferretdb go test ./...":                  {".ci/run", "DEVMONGO_ENGINE=ferretdb tests ferretdb"},
 	"MONGO_URI=mongodb://localhost:27017 go test -race ./...": {".ci/run", "MONGO_URI=mongodb://127.0.0.1:27917 tests secantus"},
+
+	// The command, run and installed from a release.
+	"go run github.com/holdfast-go/session/cmd/session@latest doctor": {latest, `"run", "github.com/holdfast-go/session/cmd/session@latest"`},
+	"go install github.com/holdfast-go/session/cmd/session@latest":    {latest, `"install", "github.com/holdfast-go/session/cmd/session@latest"`},
 }
 
 const (
 	install   = "internal/readme/install_test.go"
+	latest    = "cmd/session/latest_test.go"
 	dockerRun = "docker run -d --name mongo -p 127.0.0.1:27017:27017 mongo:8.0"
 )
 
