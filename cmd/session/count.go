@@ -30,6 +30,12 @@ func (a *app) countCommand() *cobra.Command {
 
 func printCounts(w io.Writer, c backend.Counts) {
 	row := func(name string, n int64) []string { return []string{name, fmt.Sprint(n)} }
-	table(w, row("live sessions", c.Sessions), row("  signed in", c.SignedIn), row("  anonymous", c.Anonymous),
-		row("expired, still stored", c.Expired), row("revocation markers", c.Markers))
+	rows := [][]string{
+		row("live sessions", c.Sessions), row("  signed in", c.SignedIn), row("  anonymous", c.Anonymous),
+		row("expired, still stored", c.Expired),
+	}
+	if c.Markers != nil {
+		rows = append(rows, row("revocation markers", *c.Markers))
+	}
+	table(w, rows...)
 }

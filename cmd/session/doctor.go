@@ -73,15 +73,15 @@ func (a *app) doctor(ctx context.Context, f doctorFlags) error {
 
 // examine checks the server of the environment.
 func (a *app) examine(ctx context.Context, f doctorFlags) []doctor.Finding {
-	m, err := a.open(ctx)
+	b, err := a.open(ctx)
 	if err != nil {
 		return []doctor.Finding{{
 			Check: "connection", Status: doctor.Failure, Text: err.Error(),
-			Advice: "Check MONGO_URI, the firewall, and the access list of a hosted service.",
+			Advice: "Check MONGO_URI or REDIS_URL, the firewall, and the access list of a hosted service.",
 		}}
 	}
-	defer func() { _ = closeBackend(ctx, m) }()
-	return doctor.Server(ctx, m, doctor.Config{Rounds: f.rounds, Wait: f.wait, Progress: func(what string, steps int) func() {
+	defer func() { _ = closeBackend(ctx, b) }()
+	return doctor.Server(ctx, b, doctor.Config{Rounds: f.rounds, Wait: f.wait, Progress: func(what string, steps int) func() {
 		bar, n := a.bar(int64(steps), what), 0
 		return func() {
 			_ = bar.Add(1)

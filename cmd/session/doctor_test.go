@@ -188,7 +188,7 @@ func TestDoctor_NoServer(t *testing.T) {
 		"no URI":    {},
 		"malformed": {"MONGO_URI=mongodb://ann:passw0rd@:27017:/"},
 		"closed":    {"MONGO_URI=mongodb://ann:passw0rd@" + addr + "/?connectTimeoutMS=300"},
-		"Redis":     {"REDIS_URL=redis://:passw0rd@127.0.0.1:1"},
+		"Redis":     {"REDIS_URL=redis://:passw0rd@127.0.0.1:1/?dial_timeout=50ms"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, by := examined(t, append(env, "SESSION_SECRET="+strongSecret))

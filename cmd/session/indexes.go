@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-go/session/cmd/session/internal/backend"
 	"github.com/holdfast-go/session/cmd/session/internal/doctor"
+	"github.com/holdfast-go/session/mongostore"
 )
 
 // mongosh creates the indexes in mongosh. docs/reference/indexes.md has the same
@@ -15,6 +19,14 @@ import (
 const mongosh = `db.%[1]s.createIndex({ "expires": 1 }, { "name": "session_expires", "expireAfterSeconds": 300 })
 db.%[1]s.createIndex({ "user": 1, "created": 1 }, { "name": "session_user", "partialFilterExpression": { "user": { "$gt": "" } }, "collation": { "locale": "simple" } })
 `
+
+// openForIndexes opens the server of MONGO_URI, the only one with indexes.
+func (a *app) openForIndexes(ctx context.Context, opts ...mongostore.Option) (*backend.Mongo, error) {
+	if os.Getenv("MONGO_URI") == "" {
+		return nil, errors.New("MONGO_URI is not set; only MongoDB needs indexes")
+	}
+	return a.openMongo(ctx, opts...)
+}
 
 func (a *app) indexesCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -32,7 +44,7 @@ func (a *app) indexesCommand() *cobra.Command {
 		Long:  "Compares the indexes of the collection with docs/reference/indexes.md. The exit codes are those of doctor.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			m, err := a.open(cmd.Context())
+			m, err := a.openForIndexes(cmd.Context(), mongostore.WithoutIndexes())
 			if err != nil {
 				return err
 			}
@@ -54,7 +66,7 @@ func (a *app) indexesCommand() *cobra.Command {
 		Long:  "Creates the indexes, as mongostore.Open does. It changes a wrong margin, and drops no index.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			m, err := a.openWith(cmd.Context())
+			m, err := a.openForIndexes(cmd.Context())
 			if err != nil {
 				return err
 			}

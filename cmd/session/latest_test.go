@@ -39,7 +39,7 @@ func release(t *testing.T, dir, module, folder string) {
 			}
 			return nil
 		}
-		if name := d.Name(); filepath.Ext(name) != ".go" && name != "go.mod" {
+		if !d.Type().IsRegular() {
 			return nil
 		}
 		rel, err := filepath.Rel(folder, path)
@@ -66,6 +66,7 @@ func release(t *testing.T, dir, module, folder string) {
 func TestLatest_RunAndInstall(t *testing.T) {
 	proxy := t.TempDir()
 	release(t, proxy, "github.com/holdfast-go/session", "../..")
+	release(t, proxy, "github.com/holdfast-go/session/redisstore", "../../redisstore")
 	release(t, proxy, "github.com/holdfast-go/session/cmd/session", ".")
 	env, err := exec.CommandContext(t.Context(), "go", "env", "GOMODCACHE", "GOPROXY").Output()
 	require.NoError(t, err)

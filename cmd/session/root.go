@@ -14,6 +14,7 @@ import (
 
 	"github.com/holdfast-go/session/cmd/session/internal/backend"
 	"github.com/holdfast-go/session/mongostore"
+	"github.com/holdfast-go/session/redisstore"
 )
 
 // The exit codes, documented in docs/reference/command.md.
@@ -44,6 +45,7 @@ type app struct {
 	out, err             io.Writer
 	json                 bool
 	database, collection string
+	prefix               string
 }
 
 // run runs a command line and returns the exit code.
@@ -70,6 +72,7 @@ const rootHelp = `Looks after the sessions of the Go package github.com/holdfast
 
 Environment:
   MONGO_URI       the server, such as mongodb://user:password@host:27017/shop
+  REDIS_URL       or this one, such as redis://user:password@host:6379
   SESSION_SECRET  the app's secret, which only doctor reads
 
 Exit codes:
@@ -92,8 +95,9 @@ func (a *app) root() *cobra.Command {
 	cmd.SetErr(a.err)
 	flags := cmd.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, "print JSON for scripts")
-	flags.StringVar(&a.database, "database", "", "database (default: the one of MONGO_URI, or app)")
-	flags.StringVar(&a.collection, "collection", "http_sessions", "collection")
+	flags.StringVar(&a.database, "database", "", "database of MongoDB (default: the one of MONGO_URI, or app)")
+	flags.StringVar(&a.collection, "collection", "http_sessions", "collection of MongoDB")
+	flags.StringVar(&a.prefix, "prefix", "session:", "beginning of the keys in Redis")
 	cmd.AddCommand(a.doctorCommand(), a.listCommand(), a.showCommand(), a.revokeCommand(), a.revokeAllCommand(),
 		a.countCommand(), a.statsCommand(), a.topCommand(), a.purgeCommand(), a.indexesCommand(), a.watchCommand(),
 		a.secretCommand())
@@ -123,23 +127,28 @@ func (a *app) options() []mongostore.Option {
 	return append(opts, mongostore.WithCollection(a.collection))
 }
 
-var errRedis = errors.New("REDIS_URL is not supported by this version; set MONGO_URI instead")
-
 // open opens the backend that the environment names. It creates no index.
-func (a *app) open(ctx context.Context) (*backend.Mongo, error) {
-	return a.openWith(ctx, mongostore.WithoutIndexes())
+func (a *app) open(ctx context.Context) (backend.Backend, error) {
+	mongo, redis := os.Getenv("MONGO_URI"), os.Getenv("REDIS_URL")
+	switch {
+	case mongo != "" && redis != "":
+		return nil, errors.New("MONGO_URI and REDIS_URL are both set; unset the one that the sessions are not in")
+	case mongo != "":
+		return a.openMongo(ctx, mongostore.WithoutIndexes())
+	case redis != "":
+		b, err := backend.OpenRedis(ctx, redis, redisstore.WithPrefix(a.prefix), redisstore.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			return nil, err // not a nil pointer in the interface
+		}
+		return b, nil
+	default:
+		return nil, errors.New("neither MONGO_URI nor REDIS_URL is set; set one to the app's server, such as mongodb://host:27017/database")
+	}
 }
 
-// openWith is open with further options.
-func (a *app) openWith(ctx context.Context, opts ...mongostore.Option) (*backend.Mongo, error) {
-	switch {
-	case os.Getenv("MONGO_URI") != "":
-		return backend.OpenMongo(ctx, os.Getenv("MONGO_URI"), append(a.options(), opts...)...)
-	case os.Getenv("REDIS_URL") != "":
-		return nil, errRedis
-	default:
-		return nil, errors.New("MONGO_URI is not set; set it to the app's server, such as mongodb://host:27017/database")
-	}
+// openMongo opens the server of MONGO_URI.
+func (a *app) openMongo(ctx context.Context, opts ...mongostore.Option) (*backend.Mongo, error) {
+	return backend.OpenMongo(ctx, os.Getenv("MONGO_URI"), append(a.options(), opts...)...)
 }
 
 // with runs f on the backend that the environment names.

@@ -58,7 +58,10 @@ func newStats(now time.Time) *stats {
 func (s *stats) add(e backend.Entry) {
 	switch {
 	case e.Marker:
-		s.Markers++
+		if s.Markers == nil {
+			s.Markers = new(int64)
+		}
+		*s.Markers++
 		return
 	case !e.ExpiresAt.After(s.now):
 		s.Expired++

@@ -82,10 +82,22 @@ func TestCommands_NoServer(t *testing.T) {
 	for _, name := range []string{"list x", "show 0198f2a4-7c1e-7d3b-9a52-0c5de1f1a2b3", "revoke-all x", "count", "stats", "top", "purge --expired", "indexes check", "indexes create", "watch"} {
 		args := strings.Fields(name)
 		for _, test := range []struct{ env, err string }{
-			{"HOME=/", "session: MONGO_URI is not set; set it to the app's server, such as mongodb://host:27017/database\n"},
-			{"REDIS_URL=redis://localhost", "session: REDIS_URL is not supported by this version; set MONGO_URI instead\n"},
+			{"HOME=/", "set"},
+			{"MONGO_URI=x", "session: "},
+			{"REDIS_URL=x", "session: "},
 		} {
-			require.Equal(t, result{"", test.err, 2}, execute(t, []string{test.env}, args...), name)
+			r := execute(t, []string{test.env}, args...)
+			require.Equal(t, 2, r.code, name)
+			require.Empty(t, r.out, name)
+			require.Contains(t, r.err, test.err, name)
+		}
+		if args[0] != "indexes" {
+			r := execute(t, []string{"MONGO_URI=mongodb://host", "REDIS_URL=redis://host"}, args...)
+			require.Equal(t, result{"", "session: MONGO_URI and REDIS_URL are both set; unset the one that the sessions are not in\n", 2}, r)
+			r = execute(t, []string{"REDIS_URL=redis://ann:passw0rd@127.0.0.1:1/?dial_timeout=50ms"}, args...)
+			require.Equal(t, 2, r.code)
+			require.Contains(t, r.err, "no usable server at 127.0.0.1:1")
+			require.NotContains(t, r.err, "passw0rd")
 		}
 		r := execute(t, []string{"MONGO_URI=mongodb://127.0.0.1:1/?connectTimeoutMS=50"}, args...)
 		require.Equal(t, 2, r.code)

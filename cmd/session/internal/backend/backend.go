@@ -78,8 +78,9 @@ type Counts struct {
 	// Expired is the number of expired sessions that are still stored.
 	Expired int64 `json:"expired"`
 
-	// Markers is the number of revocation markers.
-	Markers int64 `json:"markers"`
+	// Markers is the number of revocation markers. It is nil if the store does not
+	// list them.
+	Markers *int64 `json:"markers,omitempty"`
 }
 
 // Activity counts the sessions by the times in their records.

@@ -82,11 +82,12 @@ func (m *Mongo) count(ctx context.Context, of map[*int64]bson.D) (err error) {
 // Count implements [Backend].
 func (m *Mongo) Count(ctx context.Context, now time.Time) (c Counts, err error) {
 	live := condition("expires", "$gt", now)
+	c.Markers = new(int64)
 	err = m.count(ctx, map[*int64]bson.D{
 		&c.SignedIn:  {sessions, live, withUser},
 		&c.Anonymous: {sessions, live, anonymous},
 		&c.Expired:   {sessions, condition("expires", "$lte", now)},
-		&c.Markers:   {markers},
+		c.Markers:    {markers},
 	})
 	c.Sessions = c.SignedIn + c.Anonymous
 	return c, err

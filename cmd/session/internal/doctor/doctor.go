@@ -27,38 +27,27 @@ type Config struct {
 	Progress func(what string, steps int) (step func())
 }
 
-// examination has the state of the checks of a server.
-type examination struct {
-	Config
-	m          *backend.Mongo
-	server     backend.Server
-	indexes    []backend.Index
-	collection *collectionInfo // nil if the collection does not exist
+// check is a check with its name.
+type check struct {
+	name string
+	run  func(context.Context) []Finding
 }
 
-// Server checks a server and its collection.
-func Server(ctx context.Context, m *backend.Mongo, c Config) []Finding {
-	e := &examination{Config: c, m: m}
+// Server checks a server and its sessions.
+func Server(ctx context.Context, b backend.Backend, c Config) []Finding {
+	list := named("connection", []Finding{ok("connected to %s", b.Address())})
+	var checks []check
 	var err error
-	if e.server, err = m.Server(ctx); err != nil {
+	switch b := b.(type) {
+	case *backend.Mongo:
+		checks, err = mongoChecks(ctx, b, c)
+	case *backend.Redis:
+		checks, err = redisChecks(ctx, b, c)
+	}
+	if err != nil {
 		return named("connection", []Finding{failed(err)})
 	}
-	list := named("connection", []Finding{ok("connected to %s", m.Address())})
-	for _, check := range []struct {
-		name string
-		run  func(context.Context) []Finding
-	}{
-		{"version", e.version},
-		{"topology", e.topology},
-		{"write concern", e.writeConcern},
-		{"clock", e.clock},
-		{"privileges", e.privileges},
-		{"collection", e.checkCollection},
-		{"indexes", e.checkIndexes},
-		{"expiry", e.expiry},
-		{"round trip", e.roundTrip},
-		{"repeated writes", e.repeatedWrites},
-	} {
+	for _, check := range checks {
 		// With a deadline, the driver would send the remaining time with each
 		// command, and repeatedWrites needs two equal ones.
 		ctx, cancel := context.WithCancel(ctx)
@@ -68,6 +57,44 @@ func Server(ctx context.Context, m *backend.Mongo, c Config) []Finding {
 		cancel()
 	}
 	return list
+}
+
+// examination has the state of the checks of MongoDB.
+type examination struct {
+	probes
+	m          *backend.Mongo
+	server     backend.Server
+	indexes    []backend.Index
+	collection *collectionInfo // nil if the collection does not exist
+}
+
+// mongoChecks returns the checks of MongoDB.
+func mongoChecks(ctx context.Context, m *backend.Mongo, c Config) ([]check, error) {
+	e := &examination{probes: probes{c, m}, m: m}
+	var err error
+	e.server, err = m.Server(ctx)
+	return []check{
+		{"version", e.version},
+		{"topology", e.topology},
+		{"write concern", e.writeConcern},
+		{"clock", e.clock},
+		{"privileges", e.privileges},
+		{"collection", e.checkCollection},
+		{"indexes", e.checkIndexes},
+		{"expiry", e.expiry},
+		{"round trip", e.ifCollection(e.roundTrip)},
+		{"repeated writes", e.repeatedWrites},
+	}, err
+}
+
+// ifCollection returns a check that is skipped if the collection does not exist.
+func (e *examination) ifCollection(run func(context.Context) []Finding) func(context.Context) []Finding {
+	return func(ctx context.Context) []Finding {
+		if e.collection == nil {
+			return []Finding{skipped("the collection does not exist")}
+		}
+		return run(ctx)
+	}
 }
 
 // Indexes checks only the indexes.

@@ -139,6 +139,33 @@ func TestCollection_Kinds(t *testing.T) {
 	require.Equal(t, OK, logs.judge("app.s")[0].Status)
 }
 
+func TestRedis_Judged(t *testing.T) {
+	for name, test := range map[string]struct {
+		judge func(map[string]string) Finding
+		info  string
+		want  Status
+	}{
+		"no replica":            {judgeReplicas, "connected_slaves=0", Warning},
+		"replica":               {judgeReplicas, "connected_slaves=1", OK},
+		"cluster, no replica":   {judgeReplicas, "connected_slaves=0 cluster_enabled=1", Warning},
+		"cluster, replica":      {judgeReplicas, "connected_slaves=2 cluster_enabled=1", OK},
+		"append-only file":      {judgePersistence, "aof_enabled=1 aof_last_write_status=ok", OK},
+		"no append-only file":   {judgePersistence, "aof_enabled=0", Warning},
+		"write error":           {judgePersistence, "aof_enabled=1 aof_last_write_status=err", Failure},
+		"no limit":              {judgeEviction, "maxmemory=0 maxmemory_policy=allkeys-lru", OK},
+		"evicts":                {judgeEviction, "maxmemory=100 maxmemory_policy=volatile-ttl used_memory=1", Failure},
+		"does not evict":        {judgeEviction, "maxmemory=100 maxmemory_policy=noeviction used_memory=80", OK},
+		"memory is almost full": {judgeEviction, "maxmemory=100 maxmemory_policy=noeviction used_memory=81", Warning},
+	} {
+		info := map[string]string{}
+		for _, pair := range strings.Fields(test.info) {
+			k, v, _ := strings.Cut(pair, "=")
+			info[k] = v
+		}
+		require.Equal(t, test.want, test.judge(info).Status, name)
+	}
+}
+
 func TestLatencies_Percentiles(t *testing.T) {
 	var list []time.Duration
 	for i := range 20 {
@@ -167,7 +194,7 @@ func TestSecret_Strength(t *testing.T) {
 		"one byte":        {strings.Repeat("x", 40), Failure},
 		"base64":          {"3q2+7wAAq0mD9yXrT1pW8sVbLzKcNhQ4uEgJf5oYxRk=", OK},
 		"hexadecimal":     {"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", OK},
-		"repeated":        {strings.Repeat("k3Y!x9Qz", 8), Warning},
+		"repeated":        {strings.Repeat("k3Y!x9Q", 8), Warning},
 		"words":           {"correct horse battery staple and some more words", Warning},
 		"placeholder":     {"change-me-change-me-change-me-change-me", Warning},
 		"newline":         {"3q2+7wAAq0mD9yXrT1pW8sVbLzKcNhQ4uEgJf5oYxRk=\n", Warning},

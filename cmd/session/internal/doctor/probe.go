@@ -10,6 +10,12 @@ import (
 	"github.com/holdfast-go/session"
 )
 
+// probes are the checks that write to a store.
+type probes struct {
+	Config
+	store session.Store
+}
+
 // probeLife is the time after which the server removes a probe if doctor is
 // killed.
 const probeLife = time.Minute
@@ -45,13 +51,13 @@ func newProbe() *session.Record {
 }
 
 // remove deletes a probe, even if ctx has ended, and checks that it is gone.
-func (e *examination) remove(ctx context.Context, id session.ID) error {
+func (e *probes) remove(ctx context.Context, id session.ID) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := e.m.Delete(ctx, id); err != nil {
+	if err := e.store.Delete(ctx, id); err != nil {
 		return err
 	}
-	_, err := e.m.Load(ctx, id)
+	_, err := e.store.Load(ctx, id)
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		return nil

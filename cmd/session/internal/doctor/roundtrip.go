@@ -24,10 +24,7 @@ type latency struct {
 	P95 float64 `json:"p95Milliseconds"`
 }
 
-func (e *examination) roundTrip(ctx context.Context) []Finding {
-	if e.collection == nil {
-		return []Finding{skipped("the collection does not exist")}
-	}
+func (e *probes) roundTrip(ctx context.Context) []Finding {
 	step := e.Progress("round trips", e.Rounds)
 	took := map[string][]time.Duration{}
 	for range e.Rounds {
@@ -40,7 +37,7 @@ func (e *examination) roundTrip(ctx context.Context) []Finding {
 }
 
 // oneRound inserts, reads, updates and deletes a probe session.
-func (e *examination) oneRound(ctx context.Context, took map[string][]time.Duration) (err error) {
+func (e *probes) oneRound(ctx context.Context, took map[string][]time.Duration) (err error) {
 	probe := newProbe()
 	timed := func(operation string, f func() error) error {
 		begin := time.Now()
@@ -55,11 +52,11 @@ func (e *examination) oneRound(ctx context.Context, took map[string][]time.Durat
 			err = errors.Join(err, fmt.Errorf("delete: %w", rerr))
 		}
 	}()
-	if err := timed("insert", func() error { return e.m.Insert(ctx, probe) }); err != nil {
+	if err := timed("insert", func() error { return e.store.Insert(ctx, probe) }); err != nil {
 		return err
 	}
 	err = timed("read", func() error {
-		found, err := e.m.Load(ctx, probe.ID)
+		found, err := e.store.Load(ctx, probe.ID)
 		if err == nil && !bytes.Equal(found.Verifier, probe.Verifier) {
 			err = errors.New("the server returned another record")
 		}
@@ -72,10 +69,10 @@ func (e *examination) oneRound(ctx context.Context, took map[string][]time.Durat
 		If:  session.Guard{Verifier: probe.Verifier, Versions: map[string]int64{probeKey: 1}},
 		Set: map[string]session.Value{probeKey: {Data: []byte("2"), Version: 2}},
 	}
-	if err := timed("update", func() error { return e.m.Update(ctx, probe.ID, change) }); err != nil {
+	if err := timed("update", func() error { return e.store.Update(ctx, probe.ID, change) }); err != nil {
 		return err
 	}
-	return timed("delete", func() error { return e.m.Delete(ctx, probe.ID) })
+	return timed("delete", func() error { return e.store.Delete(ctx, probe.ID) })
 }
 
 // judgeLatencies returns the finding about the durations of the operations.
