@@ -83,6 +83,7 @@ func TestLatest_RunAndInstall(t *testing.T) {
 	}
 	run("go", "install", "github.com/holdfast-go/session/cmd/session@latest")
 	require.Len(t, run(filepath.Join(bin, "session"), "secret"), 45)
+	require.Equal(t, "session version v0.0.0\n", run(filepath.Join(bin, "session"), "--version"))
 	secret := run("go", "run", "github.com/holdfast-go/session/cmd/session@latest", "secret")
 	require.Regexp(t, `(?m)^[A-Za-z0-9+/]{43}=$`, secret)
 }

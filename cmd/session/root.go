@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -84,6 +85,7 @@ Exit codes:
 func (a *app) root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "session",
+		Version:       version(),
 		Short:         "Looks after the sessions in a database",
 		Long:          rootHelp,
 		SilenceUsage:  true,
@@ -103,6 +105,15 @@ func (a *app) root() *cobra.Command {
 		a.secretCommand())
 	refuseOtherShells(cmd)
 	return cmd
+}
+
+// version returns the version of the module, or (devel) in a clone.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
 }
 
 // refuseOtherShells makes the command completion return an error for an unknown

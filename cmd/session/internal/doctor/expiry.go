@@ -26,6 +26,9 @@ func (e *examination) expiry(ctx context.Context) []Finding {
 		return []Finding{skipped("the collection does not exist")}
 	}
 	list := []Finding{e.expired(ctx)}
+	if e.monitorIsOff(ctx) {
+		list = append(list, failure("Set the parameter ttlMonitorEnabled to true.", "the server's TTL monitor is off, so it removes no documents"))
+	}
 	if e.Wait > 0 {
 		list = append(list, e.waitForRemoval(ctx))
 	}
@@ -36,6 +39,18 @@ func (e *examination) expiry(ctx context.Context) []Finding {
 func (e *examination) hasTTL() bool {
 	i := find(e.indexes, indexTTL)
 	return i != nil && i.Expire != nil
+}
+
+// monitorIsOff reports whether the server states that its TTL monitor is off. Few
+// servers and users may answer.
+func (e *examination) monitorIsOff(ctx context.Context) bool {
+	reply, err := e.admin(ctx, bson.D{{Key: "getParameter", Value: 1}, {Key: "ttlMonitorEnabled", Value: 1}}).Raw()
+	return err == nil && e.hasTTL() && saysOff(reply)
+}
+
+func saysOff(reply bson.Raw) bool {
+	enabled, ok := reply.Lookup("ttlMonitorEnabled").BooleanOK()
+	return ok && !enabled
 }
 
 // expired looks for documents that expired long ago.

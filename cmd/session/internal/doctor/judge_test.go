@@ -131,6 +131,18 @@ func TestIndexes_Judged(t *testing.T) {
 	}
 }
 
+func TestExpiry_MonitorOff(t *testing.T) {
+	for reply, want := range map[any]bool{
+		bson.E{Key: "ttlMonitorEnabled", Value: false}: true,
+		bson.E{Key: "ttlMonitorEnabled", Value: true}:  false,
+		bson.E{Key: "ok", Value: 1}:                    false,
+	} {
+		raw, err := bson.Marshal(bson.D{reply.(bson.E)})
+		require.NoError(t, err)
+		require.Equal(t, want, saysOff(raw), reply)
+	}
+}
+
 func TestCollection_Kinds(t *testing.T) {
 	view := collectionInfo{Type: "view"}
 	require.Equal(t, Failure, view.judge("app.s")[0].Status)
