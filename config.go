@@ -39,6 +39,7 @@ func (c *config) complete() error {
 		c.checkRange("WithTouchInterval", c.touch, 0, max(0, c.idle-1))
 	}
 	c.checkRange("WithStoreTimeout", c.timeout, 10*time.Millisecond, 10*time.Minute)
+	c.checkRange("WithPollInterval", c.poll, 10*time.Millisecond, time.Hour)
 	if c.maxSize < 1 || c.maxSize > 15<<20 {
 		c.addError("WithMaxSize(%d): want 1 to %d bytes", c.maxSize, 15<<20)
 	}

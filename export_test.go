@@ -43,3 +43,10 @@ func Token(secret, value string) string {
 
 // JSON is the default codec.
 var JSON Codec = jsonCodec{}
+
+// Waiters returns the number of sessions whose end is waited for.
+func (m *Manager) Waiters() int {
+	m.waits.mu.Lock()
+	defer m.waits.mu.Unlock()
+	return len(m.waits.bySession)
+}

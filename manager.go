@@ -9,14 +9,15 @@ import (
 )
 
 // Manager loads, saves and ends sessions. Create one with [New]. A Manager is
-// immutable and safe for concurrent use. It starts no goroutine and needs no
-// closing.
+// immutable and safe for concurrent use. It needs no closing, and starts goroutines
+// only while [Session.Ended] is waited for.
 type Manager struct {
 	config
 	store Store
 	keys  []keys // the first one signs, renews and encrypts; all of them verify and decrypt
 	locks keyLocks
 	types typeWatch
+	waits waits
 
 	warnedInsecure sync.Once
 }
@@ -27,7 +28,7 @@ type Manager struct {
 // have at least 32 bytes and must be the same on all replicas. New returns one
 // error with every problem of its arguments and options.
 func New(store Store, secret string, opts ...Option) (*Manager, error) {
-	m := &Manager{config: defaults(), store: store}
+	m := &Manager{config: defaults(), store: store, waits: waits{store: store}}
 	if isNil(store) {
 		m.addError("New: the store is nil; open one with mongostore.Open, and look at its error")
 	}

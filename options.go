@@ -20,6 +20,7 @@ type config struct {
 	lifetime   time.Duration
 	touch      time.Duration
 	timeout    time.Duration
+	poll       time.Duration
 	maxSize    int
 	maxPerUser int
 	clientInfo bool
@@ -47,6 +48,7 @@ func defaults() config {
 		lifetime: 30 * 24 * time.Hour,
 		touch:    derived,
 		timeout:  5 * time.Second,
+		poll:     time.Second,
 		maxSize:  64 << 10,
 		codec:    jsonCodec{},
 		log:      slog.Default(),
@@ -101,15 +103,6 @@ func WithLifetime(d time.Duration) Option {
 // at most a tenth of its own timeout.
 func WithTouchInterval(d time.Duration) Option {
 	return func(c *config) { c.touch = d }
-}
-
-// WithStoreTimeout limits the time for which a request waits for the store. It
-// applies to loading the session and to each commit, Update or other method
-// with a context. d must be at least ten milliseconds and at most ten minutes.
-// The default is 5 seconds. A store call has no other limit, because the end
-// of the request's context does not cancel it.
-func WithStoreTimeout(d time.Duration) Option {
-	return func(c *config) { c.timeout = d }
 }
 
 // WithMaxSize sets the maximum size of a session's encoded data in bytes,

@@ -39,6 +39,9 @@ func (s *Session) commit(ctx context.Context) error {
 	if err := s.checkSize(); err != nil {
 		return err
 	}
+	if s.waits.Load() {
+		defer s.m.waits.committed(s)
+	}
 	ctx, stop := s.m.storeContext(ctx)
 	defer stop.release()
 	return s.m.wrapStoreError(ctx, s.applyPending(ctx))

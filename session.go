@@ -59,7 +59,8 @@ type Session struct {
 	revokedAt    int64        // latest revocation by this request, in nanoseconds since 1970; otherwise 0
 	headerValues [2][1]string // backing arrays of header values; see singleValue
 
-	late atomic.Bool // changes were made after the response began
+	late  atomic.Bool // changes were made after the response began
+	waits atomic.Bool // Ended was called
 }
 
 // standing describes the relation of the request's token to a record.

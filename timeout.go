@@ -6,6 +6,15 @@ import (
 	"time"
 )
 
+// WithStoreTimeout limits the time for which a request waits for the store. It
+// applies to loading the session and to each commit, Update or other method
+// with a context. d must be at least ten milliseconds and at most ten minutes.
+// The default is 5 seconds. A store call has no other limit, because the end
+// of the request's context does not cancel it.
+func WithStoreTimeout(d time.Duration) Option {
+	return func(c *config) { c.timeout = d }
+}
+
 // storeContext returns a context for store calls. It ends after the store
 // timeout. It keeps the values of ctx, but does not end with ctx, because the
 // driver of MongoDB closes a connection if an operation is canceled. It has no

@@ -26,6 +26,8 @@ type Store struct {
 	mu      sync.Mutex
 	records map[session.ID]*session.Record
 	fail    func(context.Context, session.EventKind) error
+
+	watchers []*watcher
 }
 
 var _ session.Store = (*Store)(nil)
@@ -86,7 +88,16 @@ func (s *Store) Update(ctx context.Context, id session.ID, ch *session.Change) e
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	err = s.update(id, ch)
+	unlock()
+	if err == nil && ch.Verifier != nil {
+		s.notify(id)
+	}
+	return err
+}
+
+// update is Update with the lock held.
+func (s *Store) update(id session.ID, ch *session.Change) error {
 	rec, ok := s.records[id]
 	switch {
 	case !ok && ch.If.IsZero():
@@ -105,8 +116,9 @@ func (s *Store) Delete(ctx context.Context, id session.ID) error {
 	if err != nil {
 		return err
 	}
-	defer unlock()
 	delete(s.records, id)
+	unlock()
+	s.notify(id)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package mongostore
 
 import (
 	"context"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 )
@@ -16,6 +17,9 @@ func Unopened(coll *mongo.Collection, maxFlight int64) *Store {
 
 // InFlight returns the number of operations limited by WithMaxInFlight.
 func (s *Store) InFlight() int { return int(s.flight.Load()) }
+
+// SetSilence sets the time without a reply after which Watch returns.
+func (s *Store) SetSilence(d time.Duration) { s.silence = d }
 
 // MaxInFlight returns the number of WithMaxInFlight.
 func (s *Store) MaxInFlight() int { return int(s.maxFlight) }

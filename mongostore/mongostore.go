@@ -131,7 +131,7 @@ func (s *Store) setUp(ctx context.Context, timeout time.Duration, address string
 	}
 	if s.batched {
 		reply, err := s.hello(ctx)
-		s.batched = err == nil && reply.Msg != "isdbgrid" // the mark of a mongos
+		s.batched = err == nil && !reply.sharded()
 	}
 	sweeps := s.expiry == ExpirySweep
 	if s.indexes {
@@ -160,6 +160,9 @@ type helloReply struct {
 	Msg       string
 	LocalTime time.Time `bson:"localTime"`
 }
+
+// sharded reports whether the server is a mongos.
+func (r *helloReply) sharded() bool { return r.Msg == "isdbgrid" }
 
 func (s *Store) hello(ctx context.Context) (reply helloReply, err error) {
 	err = s.coll.Database().RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&reply)

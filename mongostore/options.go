@@ -21,6 +21,7 @@ type config struct {
 	maxFlight            int64
 	batched              bool
 	client               []func(*options.ClientOptions)
+	silence              time.Duration // see watchSilence
 	faults               []error
 }
 
@@ -97,7 +98,7 @@ const (
 )
 
 func configure(opts []Option) (config, error) {
-	c := config{database: "app", collection: "http_sessions", indexes: true, log: slog.Default()}
+	c := config{database: "app", collection: "http_sessions", indexes: true, log: slog.Default(), silence: watchSilence}
 	for i, opt := range opts {
 		if opt == nil {
 			c.fault("option %d is nil", i+1)

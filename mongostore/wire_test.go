@@ -138,7 +138,8 @@ func (r *relay) answer(frame []byte, exchange func() []byte) []byte {
 	r.mu.Lock()
 	handler := r.handler
 	r.mu.Unlock()
-	if handler == nil || c.name == "hello" {
+	monitoring := c.name == "hello" && c.body.Lookup("$db").StringValue() == "admin"
+	if handler == nil || monitoring {
 		return exchange()
 	}
 	c.forward = func() bson.Raw { return body(exchange()) }

@@ -50,8 +50,8 @@ const (
 // the store and run one after the other. They use records with random IDs and
 // users with random names, and delete the records afterwards. So the store need
 // be neither empty nor private. Run does I/O only through the store. If the store
-// implements [session.Confirmer] or [session.Inspector], Run tests their methods
-// too.
+// implements [session.Confirmer], [session.Inspector], [session.BatchLoader] or
+// [session.Watcher], Run tests their methods too.
 func Run(t *testing.T, open func(t testing.TB) session.Store) {
 	t.Helper()
 	store := open(t)
@@ -71,7 +71,7 @@ type rule struct {
 
 // contract returns the rules in the order in which a store is best written.
 func contract() []rule {
-	return slices.Concat(recordRules(), raceRules(), listAndDataRules(), inspectorRules())
+	return slices.Concat(recordRules(), raceRules(), listAndDataRules(), inspectorRules(), waitRules())
 }
 
 // recordRules are the rules of one record and one caller.
@@ -166,5 +166,16 @@ func inspectorRules() []rule {
 		{"the loop over All may use the store and stop", allDeletes},
 		{"All and Count with a cancelled context return an error", inspectCancelled},
 		{"All stops with an error when its context ends", allCancelled},
+	}
+}
+
+// waitRules are the rules of a [session.BatchLoader] and of a [session.Watcher].
+// They hold for any other store.
+func waitRules() []rule {
+	return []rule{
+		{"LoadBatch returns the records that exist, with every field except the values", batchLoads},
+		{"LoadBatch with a cancelled context is an error", batchCancelled},
+		{"Watch is ready once and then reports each Delete and each new Verifier", watchReports},
+		{"Watch returns an error when its context ends", watchEnds},
 	}
 }

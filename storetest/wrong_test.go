@@ -23,7 +23,7 @@ type wrong struct {
 // check also.
 var many = []string{"…"}
 
-var wrongStores = slices.Concat(wrongOthers, wrongInspectors)
+var wrongStores = slices.Concat(wrongOthers, wrongInspectors, wrongWaits)
 
 var wrongOthers = []wrong{
 	{"returns nil for a missing record", func() session.Store { return nilForMissing{memstore.New()} }, "Load of a missing record is ErrNotFound", nil},

@@ -89,8 +89,11 @@ func (s countsAll) Count(ctx context.Context, f session.Filter) (int64, error) {
 	return s.Store.Count(ctx, f)
 }
 
-// showsMarkers keeps a second store, in which each record has a verifier.
-type showsMarkers struct{ *memstore.Store }
+// showsMarkers stores a verifier in each record.
+type showsMarkers struct {
+	session.Store
+	session.Inspector
+}
 
 func (s showsMarkers) Insert(ctx context.Context, rec *session.Record) error {
 	if rec.Verifier != nil {
@@ -249,7 +252,10 @@ var wrongInspectors = []wrong{
 			f.SeenBefore = time.Time{}
 		}
 	}}), "All and Count select sessions that meet all conditions of a Filter", nil},
-	{"shows markers", func() session.Store { return showsMarkers{memstore.New()} }, "All and Count never include a revocation marker", nil},
+	{"shows markers", func() session.Store {
+		s := memstore.New()
+		return showsMarkers{s, s}
+	}, "All and Count never include a revocation marker", nil},
 	{"locks the database while it iterates", func() session.Store { return &locksWhileIterating{Store: memstore.New()} }, "the loop over All may use the store and stop", nil},
 	{"pages by offset", func() session.Store { return pagesByOffset{memstore.New()} }, "the loop over All may use the store and stop", nil},
 	{"ignores the context of All and Count", inspecting(inspects{context: context.WithoutCancel}), "All and Count with a cancelled context return an error", []string{
