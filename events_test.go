@@ -182,6 +182,40 @@ func TestEvents_LostReply(t *testing.T) {
 	}
 }
 
+// The same holds for a lost reply to a deletion. If the record is still there, the
+// request fails, and a later one reports the end.
+func TestEvents_LostReplyOfADeletion(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(a *app, s *session.Session) error
+		want []string
+	}{
+		"sign-out": {func(_ *app, s *session.Session) error { s.SignOut(); return s.Save(background) }, []string{"signed_out sign_out ann"}},
+		"Revoke":   {func(a *app, s *session.Session) error { return a.m.Revoke(background, "ann", s.ID()) }, []string{"revoked revoke ann"}},
+		"RevokeAll": {func(a *app, _ *session.Session) error {
+			_, err := a.m.RevokeAll(background, "ann")
+			return err
+		}, []string{"revoked revoke_all ann"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newFaulty()
+			a, l, _ := watched(t, store)
+			v := newVisitor(t)
+			v.login(a, "ann")
+			l.take()
+			res := request(v, a, func(s *session.Session) {
+				store.once(op("Delete"), notApplied)
+				require.ErrorIs(t, c.end(a, s), session.ErrUncertain)
+				require.Empty(t, l.take())
+				store.once(op("Delete"), lost)
+				require.NoError(t, c.end(a, s))
+			})
+			require.Equal(t, 200, res.StatusCode)
+			require.Equal(t, c.want, l.take())
+			require.Equal(t, "", v.user(a))
+		})
+	}
+}
+
 // An event is reported when the outcome is known, and not before.
 func TestEvents_UnknownOutcome(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -268,6 +302,25 @@ func TestEvents_JoinedSignIn(t *testing.T) {
 			require.Equal(t, 200, res.StatusCode)
 			require.Equal(t, []string{"signed_in sign_in ann"}, l.take())
 			require.Equal(t, "ann", v.user(a))
+		})
+	}
+}
+
+// A sign-in that joins a renewal without a sign-in is reported.
+func TestEvents_SignInBesideRenewal(t *testing.T) {
+	for name, also := range map[string]func(s *session.Session){
+		"alone":         nothingOf,
+		"with a change": func(s *session.Session) { color.Set(s, "red") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, l, now := watched(t, memstore.New())
+			v := newVisitor(t)
+			v.login(a, "ann")
+			l.take()
+			now.advance(time.Second)
+			res := during(v, a, (*session.Session).Renew, func(s *session.Session) { also(s); s.SignIn("ann") })
+			require.Equal(t, 200, res.StatusCode)
+			require.Equal(t, []string{"renewed renew ann", "signed_in sign_in ann"}, l.take())
 		})
 	}
 }

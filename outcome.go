@@ -121,6 +121,18 @@ func (ch *Change) versions(found *Record) map[string]int64 {
 	return on
 }
 
+// deleteRecord deletes a record. If the reply is lost, it reads the record back.
+func (m *Manager) deleteRecord(ctx context.Context, id ID) error {
+	err := m.store.Delete(ctx, id)
+	if !errors.Is(err, ErrUncertain) {
+		return err
+	}
+	if _, lerr := m.confirm(ctx, id); errors.Is(lerr, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
 // confirm reads a record after a write with an unknown outcome. If the record
 // cannot be read, the outcome stays unknown: an error other than ErrNotFound
 // wraps ErrUncertain.

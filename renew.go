@@ -81,6 +81,8 @@ func (s *Session) join(ctx context.Context, found *Record) (*Record, token, erro
 	if user == "" || found.User != user || !s.m.now().Before(found.RenewedAt.Add(grace)) {
 		return nil, token{}, ErrSuperseded
 	}
+	// The other renewal is the only one since the request's token.
+	otherSignIn := !found.SignedInAt.Equal(s.rec.SignedInAt)
 	for _, k := range s.m.keys {
 		next := token{id: found.ID, secret: k.renewed(s.secret, found.ID, found.Salt)}
 		if !found.matches(next.secret) {
@@ -93,7 +95,7 @@ func (s *Session) join(ctx context.Context, found *Record) (*Record, token, erro
 			ch.refresh(info)
 		}
 		if len(ch.Set)+len(ch.Unset) == 0 && !ch.Replace && s.pend.timeouts == nil {
-			s.announced = true
+			s.announced = otherSignIn
 			return found, next, nil
 		}
 		ch.If.Verifier = found.Verifier
@@ -101,7 +103,7 @@ func (s *Session) join(ctx context.Context, found *Record) (*Record, token, erro
 		if errors.Is(err, ErrConflict) {
 			err = ErrSuperseded // renewed once more
 		}
-		s.announced = s.announced || err == nil
+		s.announced = s.announced || err == nil && otherSignIn
 		found.Apply(ch)
 		return found, next, err
 	}

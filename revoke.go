@@ -111,7 +111,7 @@ func (m *Manager) Revoke(ctx context.Context, user string, id ID) error {
 		}
 	}
 	// A record never gets another user, so it still belongs to this one.
-	if err := m.store.Delete(ctx, id); err != nil {
+	if err := m.deleteRecord(ctx, id); err != nil {
 		return m.wrapStoreError(ctx, err)
 	}
 	if m.isLive(&rec.Info, m.now()) {
@@ -188,7 +188,7 @@ func (m *Manager) revoke(ctx context.Context, user string, keep ID, by *Session,
 		}
 		// Each deletion has the whole store timeout, since there may be many.
 		dctx, stop := m.storeContext(ctx)
-		err := m.store.Delete(dctx, i.ID)
+		err := m.deleteRecord(dctx, i.ID)
 		stop.release()
 		if err != nil {
 			return n, m.wrapStoreError(dctx, err)

@@ -81,7 +81,7 @@ func (m *Manager) settle(ctx context.Context, rec *Record, t token) error {
 	}
 	err := m.checkRevoked(ctx, rec, since)
 	if errors.Is(err, ErrRevoked) {
-		if derr := m.store.Delete(ctx, rec.ID); derr != nil {
+		if derr := m.deleteRecord(ctx, rec.ID); derr != nil {
 			return derr
 		}
 		m.reportSession(ctx, EventRevoked, ReasonRevokedSignIn, &rec.Info)

@@ -38,7 +38,7 @@ func (s *Session) deleteSessions(ctx context.Context) error {
 // sign-in that ends them, or empty for a sign-out.
 func (s *Session) endAll(ctx context.Context, infos []Info, newUser string) (left []Info, err error) {
 	for n := range infos {
-		if err := s.m.store.Delete(ctx, infos[n].ID); err != nil {
+		if err := s.m.deleteRecord(ctx, infos[n].ID); err != nil {
 			return infos[n:], err
 		}
 		s.m.reportSession(ctx, EventSignedOut, signOutReason(&infos[n], newUser), &infos[n])
