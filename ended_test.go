@@ -510,6 +510,39 @@ func TestEnded_Release(t *testing.T) {
 	})
 }
 
+// The reads are events, and an observer hides no interface of the store.
+func TestEnded_Observed(t *testing.T) {
+	for name, open := range waitStores {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(background)
+				defer cancel()
+				store, _ := open()
+				var batches, loads atomic.Int32
+				m := newManager(t, store, session.WithObserver(func(_ context.Context, e session.Event) {
+					switch {
+					case e.Kind == session.EventLoad && e.ID.IsZero():
+						batches.Add(1)
+					case e.Kind == session.EventLoad:
+						loads.Add(1)
+					}
+				}))
+				s, c := signedIn(t, m, "ann")
+				loads.Store(0)
+				ended := s.Ended(ctx)
+				time.Sleep(10*time.Second + 500*time.Millisecond)
+				synctest.Wait()
+				require.EqualValues(t, map[string]int{"watched": 0, "batched": 0, "plain": 11}[name], loads.Load())
+				require.LessOrEqual(t, batches.Load(), map[string]int32{"watched": 2, "batched": 11}[name])
+				require.Equal(t, name != "plain", batches.Load() > 0)
+				endings["sign-out"](t, m, c)
+				settle()
+				require.True(t, isClosed(ended))
+			})
+		})
+	}
+}
+
 // While all waits are over, the store is not called.
 func TestEnded_NoCallsWithoutWaiters(t *testing.T) {
 	eachWaitStore(t, func(t *testing.T, m *session.Manager, store *memstore.Store, _ *logs) {

@@ -139,9 +139,14 @@ func TestEnded_ThousandConnections(t *testing.T) {
 	var begun, done sync.WaitGroup
 	begun.Add(connections)
 	results := make(chan string, connections)
+	opening := make(chan struct{}, 50)
 	for _, c := range cookies {
 		done.Go(func() {
-			results <- lastLine(t.Context(), client, a.URL, stream, c, begun.Done)
+			opening <- struct{}{}
+			results <- lastLine(t.Context(), client, a.URL, stream, c, func() {
+				<-opening
+				begun.Done()
+			})
 		})
 	}
 	begun.Wait()

@@ -166,6 +166,14 @@ func (o observed) Load(ctx context.Context, id ID) (*Record, error) {
 	return rec, c.end(err)
 }
 
+// LoadBatch is called only if the store is a [BatchLoader].
+func (o observed) LoadBatch(ctx context.Context, ids []ID) ([]*Record, error) {
+	c := o.begin(ctx, Event{Kind: EventLoad})
+	defer c.abandon()
+	recs, err := o.Store.(BatchLoader).LoadBatch(c.ctx, ids)
+	return recs, c.end(err)
+}
+
 func (o observed) Confirm(ctx context.Context, id ID) (*Record, error) {
 	confirmer, ok := o.Store.(Confirmer)
 	if !ok {

@@ -135,15 +135,12 @@ func (run *waitRun) read(ids []ID) (found map[ID]*Record, unread map[ID]bool) {
 
 // loadBatch reads records, with one command if the store can do so.
 func (m *Manager) loadBatch(ids []ID, found map[ID]*Record, unread map[ID]bool) error {
-	store, ok := m.waits.store.(BatchLoader)
-	if !ok {
+	if _, ok := m.waits.store.(BatchLoader); !ok {
 		return m.loadEach(ids, found, unread)
 	}
 	ctx, stop := m.storeContext(context.Background())
 	defer stop.release()
-	start := time.Now()
-	recs, err := store.LoadBatch(ctx, ids)
-	m.report(ctx, Event{Kind: EventLoad, Duration: time.Since(start), Err: err})
+	recs, err := m.store.(BatchLoader).LoadBatch(ctx, ids)
 	for _, rec := range recs {
 		found[rec.ID] = rec
 	}
