@@ -130,7 +130,7 @@ func parseKind(raw string) (t target, err error) {
 		if t.single, err = redis.ParseURL(raw); err == nil {
 			o := t.single
 			t.timeout = o.DialTimeout
-			o.DialTimeout = cmp.Or(o.DialTimeout, defaultTimeout) // for NewDialer
+			o.DialTimeout = cmp.Or(o.DialTimeout, defaultTimeout)
 			o.MaxRetries, o.DialerRetries = -1, 1
 			o.MaintNotificationsConfig = noNotifications
 			t.hosts = o.Addr
@@ -150,7 +150,7 @@ func (t *target) parseCluster(raw string) error {
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.MaintNotificationsConfig = noNotifications
 	t.hosts, t.timeout = strings.Join(o.Addrs, ", "), o.DialTimeout
-	o.DialTimeout = cmp.Or(o.DialTimeout, defaultTimeout) // for NewDialer
+	o.DialTimeout = cmp.Or(o.DialTimeout, defaultTimeout)
 	if o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
 		return errors.New("the URL makes the client read from replicas, which return old records")
 	}
@@ -170,14 +170,13 @@ func (s *Store) connect(t target) {
 	case t.single != nil:
 		o := *t.single
 		s.interruptible(o.ReadTimeout, o.WriteTimeout, func(i *interrupter) {
-			o.Dialer, o.ContextTimeoutEnabled = i.dialer(redis.NewDialer(t.single)), true
+			o.Dialer, o.ContextTimeoutEnabled = i.dialer(o.DialTimeout, o.TLSConfig), true
 		})
 		s.client = redis.NewClient(&o)
 	default:
 		o := *t.cluster
 		s.interruptible(o.ReadTimeout, o.WriteTimeout, func(i *interrupter) {
-			dial := redis.NewDialer(&redis.Options{DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig})
-			o.Dialer, o.ContextTimeoutEnabled = i.dialer(dial), true
+			o.Dialer, o.ContextTimeoutEnabled = i.dialer(o.DialTimeout, o.TLSConfig), true
 		})
 		s.client = redis.NewClusterClient(&o)
 	}
@@ -188,7 +187,7 @@ func (s *Store) connect(t target) {
 func (s *Store) interruptible(read, write time.Duration, use func(*interrupter)) {
 	s.interrupter = nil
 	if timeout := cmp.Or(read, defaultTimeout); timeout > 2*early && write >= 0 {
-		s.interrupter = &interrupter{timeout: timeout}
+		s.interrupter = &interrupter{timeout: timeout, commands: map[*time.Location]*command{}}
 		use(s.interrupter)
 	}
 }

@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,7 +18,11 @@ func open(t testing.TB, url string, opts ...redisstore.Option) *redisstore.Store
 	t.Helper()
 	store, err := redisstore.Open(t.Context(), url, opts...)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close(context.Background())) })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		require.NoError(t, store.Close(ctx))
+	})
 	return store
 }
 

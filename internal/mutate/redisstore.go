@@ -29,7 +29,7 @@ var inRedis = []mutation{
 	},
 	{
 		"a call that outlives its context, on a connection of Open", "redisstore/interrupt.go",
-		"		_ = n.Conn.SetDeadline(past)\n", "",
+		"		if ended := w.command.Err(); ended != nil {\n			return ended\n		}\n", "",
 		"redisstore", "TestCalls_EndWithTheContext",
 	},
 	{
