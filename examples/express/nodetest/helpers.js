@@ -11,7 +11,7 @@ if (!uri) throw new Error('set MONGO_URI to a server for tests, such as mongodb:
 
 // collection returns a new collection, which is dropped when the test ends.
 async function collection(t) {
-  const client = await MongoClient.connect(uri)
+  const client = await MongoClient.connect(uri, { serverSelectionTimeoutMS: 5000 })
   const sessions = client.db('keywise_test').collection('sessions_' + randomUUID())
   t.after(async () => {
     await sessions.drop()
