@@ -43,8 +43,8 @@ func (s *Session) Ended(ctx context.Context) <-chan struct{} {
 }
 
 // WithPollInterval sets the interval at which [Session.Ended] reads the waiting
-// sessions. If the database reports changes, Ended learns of a change without the
-// interval, and reads a session only when it seems to have expired. Nothing is read
+// sessions, if the database does not report changes. A session is also read when it
+// seems to have expired, within a second whatever the interval is. Nothing is read
 // while nobody waits. d must be at least ten milliseconds and at most one hour. The
 // default is one second.
 func WithPollInterval(d time.Duration) Option {

@@ -167,7 +167,7 @@ func TestEnded_ThousandConnections(t *testing.T) {
 		require.Equal(t, "ended", <-results)
 	}
 	streams, batches = commands.get()
-	t.Logf("%d connections on %s: %d change streams, %d batched reads; the last connection ended %v after the revocation",
+	t.Logf("%d connections on %s: %d attempts to open a change stream, %d batched reads; the last connection ended %v after the revocation",
 		connections, server.Engine, streams, len(batches), took)
 	if server.RetryableWrites {
 		require.Equal(t, 1, streams)

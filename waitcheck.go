@@ -13,12 +13,15 @@ const (
 	checkParallel = 8                     // commands at a time without batches
 	checkBusy     = 20 * time.Millisecond // before a Session in a commit is looked at again
 	checkPause    = 10 * time.Millisecond // to collect the changes of a moment
+	checkExpiry   = time.Second           // between two looks at the times in memory
 )
 
 // check reads the waiting sessions until ctx ends.
 func (w *waits) check(ctx context.Context, run *waitRun) {
-	tick := time.NewTicker(run.m.poll)
+	every := min(run.m.poll, checkExpiry)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
+	polled := time.Now()
 	var soon <-chan time.Time // nil unless there is something to check
 	for {
 		select {
@@ -30,7 +33,11 @@ func (w *waits) check(ctx context.Context, run *waitRun) {
 			}
 			continue
 		case <-tick.C:
-			w.tick(run)
+			all := time.Since(polled) > run.m.poll-every/2
+			if all {
+				polled = time.Now()
+			}
+			w.tick(run, all)
 		case <-soon:
 		}
 		soon = nil
@@ -40,14 +47,14 @@ func (w *waits) check(ctx context.Context, run *waitRun) {
 	}
 }
 
-// tick selects the sessions to be read at the poll interval: all, or those that
-// have expired since they were read if the store reports the other changes.
-func (w *waits) tick(run *waitRun) {
+// tick makes the sessions due that seem to have expired. If the poll interval has
+// passed, it makes all sessions due, unless the store reports changes.
+func (w *waits) tick(run *waitRun, all bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := run.m.now()
 	for _, wt := range w.bySession {
-		if !run.watching || !run.m.isLive(&wt.info, now) {
+		if all && !run.watching || !run.m.isLive(&wt.info, now) {
 			w.due[wt] = true
 		}
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/holdfast-go/session"
 )
 
-// Store is a [session.Store] and a [session.Confirmer] on a collection. It is safe
-// for concurrent use. All its methods except Collection do I/O. Reads go to the
+// Store is a [session.Store] on a collection, with all its optional interfaces. It is
+// safe for concurrent use. All its methods except Collection do I/O. Reads go to the
 // primary, and writes are acknowledged by the journals of a majority. Settings in
 // the URI or the client do not change this.
 //
