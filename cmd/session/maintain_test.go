@@ -76,7 +76,7 @@ func TestStats_Histograms(t *testing.T) {
 }
 
 func TestStats_EmptyCollection(t *testing.T) {
-	r := open(t, replicaSet(t)).run(t, "stats")
+	r := open(t, testserver.Get(t).URI).run(t, "stats")
 	require.Zero(t, r.code)
 	require.NotContains(t, r.out, "%")
 }
@@ -100,7 +100,7 @@ func TestTop_RatesOfTheLastMinute(t *testing.T) {
 }
 
 func TestTop_EndsWithAnInterrupt(t *testing.T) {
-	s := open(t, replicaSet(t))
+	s := open(t, testserver.Get(t).URI)
 	cmd := command(t.Context(), []string{"MONGO_URI=" + s.uri}, "top")
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -135,7 +135,7 @@ func TestPurge_DryRunFirst(t *testing.T) {
 }
 
 func TestPurge_ExpiredMarkers(t *testing.T) {
-	s := open(t, replicaSet(t))
+	s := open(t, testserver.Get(t).URI)
 	require.Zero(t, s.run(t, "revoke-all", "ann").code)
 	marker := s.marker(t)
 	for _, args := range [][]string{{"--expired"}, {"--anonymous-unseen", "2h"}} {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/internal/testserver"
 )
 
 func TestList_LiveSessionsOfTheUser(t *testing.T) {
@@ -42,14 +43,14 @@ func TestList_LiveSessionsOfTheUser(t *testing.T) {
 
 // An app may have a longer lifetime than the default one of a Manager.
 func TestList_TimeoutsOfTheApp(t *testing.T) {
-	s := open(t, replicaSet(t))
+	s := open(t, testserver.Get(t).URI)
 	id := s.insert(t, "ann", 200*24*time.Hour, 100*24*time.Hour, -time.Hour)
 	require.Contains(t, s.run(t, "list", "ann").out, id.String())
 }
 
 // A visitor chooses the User-Agent, which must not control the terminal.
 func TestList_ControlCharacters(t *testing.T) {
-	s := open(t, replicaSet(t))
+	s := open(t, testserver.Get(t).URI)
 	id := s.insert(t, "ann", 0, 0, -time.Hour)
 	require.NoError(t, s.store.Update(t.Context(), id, &session.Change{UserAgent: "nice\x1b[2J\tbrowser\u202e"}))
 	for _, args := range [][]string{{"list", "ann"}, {"show", id.String()}} {
@@ -93,7 +94,7 @@ func TestShow_NamesAndSizes(t *testing.T) {
 }
 
 func TestShow_Forms(t *testing.T) {
-	s := open(t, replicaSet(t))
+	s := open(t, testserver.Get(t).URI)
 	id := s.insert(t, "", time.Hour, time.Hour, time.Minute)
 	values := map[string]session.Value{}
 	for name, data := range map[string][]byte{
@@ -116,7 +117,7 @@ func TestShow_Forms(t *testing.T) {
 }
 
 func TestShow_Encrypted(t *testing.T) {
-	s := open(t, replicaSet(t), session.WithEncryption())
+	s := open(t, testserver.Get(t).URI, session.WithEncryption())
 	id := s.signIn(t, "ann").ID()
 	r := s.run(t, "show", id.String(), "--values")
 	require.Regexp(t, `  color  51 B  encrypted, with the secret of key ID [0-9a-f]{8}\n`, r.out)
@@ -124,7 +125,7 @@ func TestShow_Encrypted(t *testing.T) {
 }
 
 func TestShowAndRevoke_NoSuchSession(t *testing.T) {
-	s := open(t, replicaSet(t))
+	s := open(t, testserver.Get(t).URI)
 	const id = "0198f2a4-7c1e-7d3b-9a52-0c5de1f1a2b3"
 	for _, name := range []string{"show", "revoke"} {
 		require.Equal(t, result{"", "session: there is no session " + id + "\n", 1}, s.run(t, name, id), name)
@@ -183,7 +184,7 @@ func TestRevokeAll_StopsASignInUnderWay(t *testing.T) {
 // Without the note in the marker, a sign-in that has lost the reply to its insert
 // would store its session again.
 func TestRevoke_NotesTheSessionInTheMarker(t *testing.T) {
-	s := open(t, replicaSet(t))
+	s := open(t, testserver.Get(t).URI)
 	sess := s.signIn(t, "ann")
 	require.Zero(t, s.run(t, "revoke", sess.ID().String()).code)
 	marker := s.marker(t)
@@ -196,7 +197,7 @@ func TestRevoke_NotesTheSessionInTheMarker(t *testing.T) {
 }
 
 func TestRevoke_RefusesAMarker(t *testing.T) {
-	s := open(t, replicaSet(t))
+	s := open(t, testserver.Get(t).URI)
 	require.Zero(t, s.run(t, "revoke-all", "ann").code)
 	marker := s.marker(t)
 	r := s.run(t, "revoke", marker.String())
@@ -222,7 +223,7 @@ func TestSecret_NewAndAccepted(t *testing.T) {
 	require.Empty(t, first.err)
 	require.Len(t, first.out, 45) // 44 characters of base64 and a newline
 	require.NotEqual(t, first.out, second.out)
-	s := open(t, replicaSet(t))
+	s := open(t, testserver.Get(t).URI)
 	_, err := session.New(s.store, strings.TrimSpace(first.out))
 	require.NoError(t, err)
 	require.Regexp(t, `^\{"secret":"[A-Za-z0-9+/]{43}="\}\n$`, execute(t, nil, "secret", "--json").out)

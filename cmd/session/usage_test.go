@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/holdfast-go/session/internal/testserver"
 )
 
 func TestCommands_BadInput(t *testing.T) {
@@ -70,7 +72,7 @@ func TestCommands_BadInput(t *testing.T) {
 }
 
 func TestCommands_UserOutOfRange(t *testing.T) {
-	s := open(t, replicaSet(t))
+	s := open(t, testserver.Get(t).URI)
 	for _, user := range []string{"", "a\xff"} {
 		r := s.run(t, "revoke-all", user)
 		require.Equal(t, 2, r.code, "%q", user)

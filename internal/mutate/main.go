@@ -29,6 +29,7 @@ func main() {
 // all are the mutations of all files.
 var all = slices.Concat(
 	mutations,
+	ofCommand,
 	protocol,
 	encryption,
 	events,

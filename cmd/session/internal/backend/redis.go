@@ -207,7 +207,7 @@ func (r *Redis) Matches(ctx context.Context, p Purge) (n int64, err error) {
 // Purge implements [Backend].
 func (r *Redis) Purge(ctx context.Context, p Purge, progress func(int64)) (done Purged, err error) {
 	err = r.each(ctx, p, func(id session.ID) error {
-		deleted, err := r.purge(ctx, id, p)
+		deleted, err := purgeOne(ctx, r, id, p)
 		switch {
 		case err != nil:
 			return err
@@ -222,11 +222,11 @@ func (r *Redis) Purge(ctx context.Context, p Purge, progress func(int64)) (done 
 	return done, err
 }
 
-// purge deletes a session, unless it has been used. A Delete has no guard. So the
+// purgeOne deletes a session, unless it has been used. A Delete has no guard. So the
 // session first gets a verifier without a secret, under a guard, and is then
 // deleted.
-func (r *Redis) purge(ctx context.Context, id session.ID, p Purge) (deleted bool, err error) {
-	rec, err := r.Load(ctx, id)
+func purgeOne(ctx context.Context, s session.Store, id session.ID, p Purge) (deleted bool, err error) {
+	rec, err := s.Load(ctx, id)
 	if errors.Is(err, session.ErrNotFound) {
 		return false, nil
 	}
@@ -235,7 +235,7 @@ func (r *Redis) purge(ctx context.Context, id session.ID, p Purge) (deleted bool
 	}
 	nobody := make([]byte, len(rec.Verifier))
 	rand.Read(nobody)
-	err = r.Update(ctx, id, &session.Change{
+	err = s.Update(ctx, id, &session.Change{
 		If: session.Guard{Verifier: rec.Verifier, SeenBefore: rec.LastSeenAt.Add(time.Millisecond)}, Verifier: nobody,
 	})
 	if errors.Is(err, session.ErrConflict) || errors.Is(err, session.ErrNotFound) {
@@ -244,7 +244,7 @@ func (r *Redis) purge(ctx context.Context, id session.ID, p Purge) (deleted bool
 	if err != nil {
 		return false, err
 	}
-	return true, r.Delete(ctx, id)
+	return true, s.Delete(ctx, id)
 }
 
 // Watch implements [Backend].
