@@ -35,7 +35,7 @@ const (
 // Operation describes an operation at its start.
 type Operation struct {
 	Kind    OperationKind // kind of the operation
-	Cookies int           // number of the request's session cookies, at an OperationAdmit; otherwise zero
+	Tokens  int           // number of tokens in the request, valid or not, at an OperationAdmit; otherwise zero
 	Changes bool          // whether there are changes to store, at an OperationCommit; otherwise false
 }
 
@@ -43,7 +43,7 @@ type Operation struct {
 // label in metrics.
 type Outcome string
 
-// The outcomes of an admission. If a request has several cookies, the first of
+// The outcomes of an admission. If a request has several tokens, the first of
 // these that one of them has is the outcome.
 const (
 	AdmissionUnavailable Outcome = "unavailable" // the store has failed
@@ -52,8 +52,8 @@ const (
 	AdmissionExpired     Outcome = "expired"     // a token of a session that has expired and is still stored
 	AdmissionStale       Outcome = "stale"       // a token replaced earlier
 	AdmissionNotFound    Outcome = "not_found"   // a token of a session that is not stored
-	AdmissionForged      Outcome = "forged"      // no cookie with a valid signature
-	AdmissionNone        Outcome = "none"        // no cookie
+	AdmissionForged      Outcome = "forged"      // no token with a valid signature
+	AdmissionNone        Outcome = "none"        // no token
 )
 
 // The outcomes of a commit. Calls of the store have OutcomeOK or one of the last
@@ -143,17 +143,17 @@ func (s *step) abandon() {
 	}
 }
 
-// admitTraced is admit for a request with a number of session cookies, whose
-// tokens have a valid signature.
-func (m *Manager) admitTraced(ctx context.Context, s *Session, cookies int, tokens []token) error {
+// admitTraced is admit for a request from which this number of tokens was
+// received. tokens holds the ones with a valid signature.
+func (m *Manager) admitTraced(ctx context.Context, s *Session, received int, tokens []token) error {
 	if m.tracer == nil {
 		_, err := m.admit(ctx, s, tokens)
 		return err
 	}
-	step := m.start(ctx, Operation{Kind: OperationAdmit, Cookies: cookies})
+	step := m.start(ctx, Operation{Kind: OperationAdmit, Tokens: received})
 	defer step.abandon()
 	out, err := m.admit(step.ctx, s, tokens)
-	if out == AdmissionNone && cookies > 0 {
+	if out == AdmissionNone && received > 0 {
 		out = AdmissionForged
 	}
 	step.end(out, 0, err)

@@ -75,7 +75,7 @@ type opContext struct {
 func (t *telemetry) Start(ctx context.Context, op session.Operation) context.Context {
 	c := &opContext{Context: ctx}
 	switch {
-	case op.Kind == session.OperationAdmit && op.Cookies > 0:
+	case op.Kind == session.OperationAdmit && op.Tokens > 0:
 		c.Context, c.span = t.tracer.Start(ctx, "session load")
 	case op.Kind == session.OperationAdmit:
 	case op.Kind == session.OperationCommit && op.Changes:

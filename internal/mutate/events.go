@@ -116,7 +116,7 @@ var events = []mutation{
 	},
 	{
 		"a forged cookie counted as none", "trace.go",
-		"	if out == AdmissionNone && cookies > 0 {\n", "	if false {\n",
+		"	if out == AdmissionNone && received > 0 {\n", "	if false {\n",
 		".", "TestWithTracer_Admissions",
 	},
 	{
