@@ -75,8 +75,8 @@ func (s *Store) primaryOf(ctx context.Context, key string) (*redis.Client, error
 }
 
 // nodeAt returns a client of the node with the address, or nil if the cluster has
-// none. A node that has just become a primary is known after the client has read
-// the slots again.
+// none. The client may use another address for a node than the node itself. A node
+// that has just become a primary is known after the client has read the slots again.
 func (s *Store) nodeAt(ctx context.Context, addr string) (*redis.Client, error) {
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
@@ -86,7 +86,7 @@ func (s *Store) nodeAt(ctx context.Context, addr string) (*redis.Client, error) 
 	var mu sync.Mutex
 	var found *redis.Client
 	err := cluster.ForEachShard(ctx, func(_ context.Context, node *redis.Client) error {
-		if node.Options().Addr == addr {
+		if node.Options().Addr == addr || node.NodeAddress() == addr {
 			mu.Lock()
 			defer mu.Unlock()
 			found = node

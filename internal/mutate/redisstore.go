@@ -54,7 +54,7 @@ var inRedis = []mutation{
 	},
 	{
 		"a member that is removed before its record is written", "redisstore/list.go",
-		" && time.Since(ticketTime(ticket)) > entryMargin", "",
+		"time.Since(ticketTime(ticket)) > entryMargin", "time.Since(ticketTime(ticket)) > -entryMargin",
 		"redisstore", "TestIndex_Pruned",
 	},
 	{
