@@ -16,6 +16,9 @@
 //   - The index of a user is another key than the sessions. If a failover loses an
 //     entry of the index, RevokeAll does not find that session. [WithReplicas]
 //     prevents this too.
+//   - In a partition of the network, an old primary still serves the apps on its
+//     side. They may read sessions that have ended on the other side, in a cluster
+//     for the node timeout, and with Sentinel until the partition ends.
 //   - If the server evicts keys, it may remove sessions, revocation markers and
 //     indexes. Set maxmemory-policy to noeviction. The server then refuses writes
 //     when its memory is full, and the store returns errors.
