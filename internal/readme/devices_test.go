@@ -58,6 +58,32 @@ func changePassword(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/account", http.StatusSeeOther)
 }
 
+func signOutEverywhere(sessions *session.Manager, w http.ResponseWriter, r *http.Request) {
+	s := session.FromContext(r.Context())
+	if _, err := sessions.RevokeAll(r.Context(), s.User()); err != nil {
+		http.Error(w, "Some devices may still be signed in. Please try again.", session.HTTPStatus(err))
+		return
+	}
+	s.SignOut() // the session of this request has ended too
+	flash.Set(s, "You have signed out on all devices.")
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func TestSignOutEverywhere(t *testing.T) {
+	sessions := memstore.NewManager()
+	here, there := do(sessions, nil, login).Cookies(), do(sessions, nil, login).Cookies()
+	response := do(sessions, here, func(w http.ResponseWriter, r *http.Request) { signOutEverywhere(sessions, w, r) })
+	require.Equal(t, http.StatusSeeOther, response.StatusCode)
+	for _, cookies := range [][]*http.Cookie{here, there} {
+		do(sessions, cookies, func(_ http.ResponseWriter, r *http.Request) {
+			require.Empty(t, session.FromContext(r.Context()).User())
+		})
+	}
+	do(sessions, response.Cookies(), func(_ http.ResponseWriter, r *http.Request) {
+		require.Equal(t, "You have signed out on all devices.", flash.GetOr(session.FromContext(r.Context()), ""))
+	})
+}
+
 func TestDevices(t *testing.T) { synctest.Test(t, testDevices) }
 
 func testDevices(t *testing.T) {
