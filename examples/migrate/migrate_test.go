@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ func init() { gob.Register([]string{}) }
 type bridge struct {
 	t        *testing.T
 	manager  *session.Manager
+	scs      *scs.SessionManager // nil for gorilla
 	old, new string
 }
 
@@ -104,8 +106,11 @@ func (v *visitor) has(name, of string) bool {
 	return false
 }
 
-func scsBridge(t *testing.T, delay time.Duration) (*bridge, *failing) {
+func scsBridge(t *testing.T, delay time.Duration, configure ...func(*scs.SessionManager)) (*bridge, *failing) {
 	old := scs.New()
+	for _, set := range configure {
+		set(old)
+	}
 	store := &failing{Store: scsmem.NewWithCleanupInterval(0)}
 	old.Store = store
 	app := http.NewServeMux()
@@ -113,18 +118,29 @@ func scsBridge(t *testing.T, delay time.Duration) (*bridge, *failing) {
 		old.Put(r.Context(), "userID", "ann")
 		old.Put(r.Context(), "cart", []string{"tea"})
 	})
+	app.HandleFunc("POST /remember", func(_ http.ResponseWriter, r *http.Request) { old.RememberMe(r.Context(), true) })
 	app.HandleFunc("POST /cart", func(_ http.ResponseWriter, r *http.Request) { old.Put(r.Context(), "cart", []string{"tea"}) })
 	app.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %v", old.GetString(r.Context(), "userID"), old.Get(r.Context(), "cart"))
 	})
-	return newBridge(t, old.LoadAndSave(app), func(m *session.Manager, next http.Handler) http.Handler { return FromSCS(old, delay, m, next) }), store
+	b := newBridge(t, old.LoadAndSave(app), func(m *session.Manager, next http.Handler) http.Handler { return FromSCS(old, delay, m, next) })
+	b.scs = old
+	return b, store
 }
 
 // failing is a store of scs that can fail.
 type failing struct {
 	scs.Store
-	down bool
+	down   bool
+	expiry atomic.Pointer[time.Time] // of the last commit
 }
+
+func (f *failing) Commit(token string, data []byte, expiry time.Time) error {
+	f.expiry.Store(&expiry)
+	return f.Store.Commit(token, data, expiry)
+}
+
+func (f *failing) All() (map[string][]byte, error) { return f.Store.(scs.IterableStore).All() }
 
 func (f *failing) Find(token string) ([]byte, bool, error) {
 	if f.down {
@@ -260,6 +276,54 @@ func TestSCS_RevokedSessionDoesNotBeginAgain(t *testing.T) {
 	_, err := b.manager.RevokeAll(t.Context(), "ann")
 	require.NoError(t, err)
 	require.Equal(t, " []", v.get(b.new))
+}
+
+// endEverywhere is a block of docs/how-to/migrate.md.
+func endEverywhere(ctx context.Context, old *scs.SessionManager, sessions *session.Manager, user string) error {
+	if err := EndSCS(ctx, old, user); err != nil {
+		return err
+	}
+	_, err := sessions.RevokeAll(ctx, user)
+	return err
+}
+
+func TestSCS_SignOutEverywhere(t *testing.T) {
+	for _, hashed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("HashTokenInStore %t", hashed), func(t *testing.T) {
+			b, _ := scsBridge(t, 24*time.Hour, func(old *scs.SessionManager) { old.HashTokenInStore = hashed })
+			moved, waiting, other := b.ann(), b.ann(), b.visitor()
+			other.post(b.old + "/cart")
+			require.Equal(t, "ann [tea]", moved.get(b.new))
+
+			require.NoError(t, endEverywhere(t.Context(), b.scs, b.manager, "ann"))
+			for _, v := range []*visitor{moved, waiting} {
+				require.Equal(t, " []", v.get(b.new))
+				require.Equal(t, " <nil>", v.get(b.old))
+			}
+			require.Equal(t, " [tea]", other.get(b.new), "the session of somebody else remains")
+		})
+	}
+}
+
+func TestSCS_RememberMe(t *testing.T) {
+	for remember, idle := range map[bool]time.Duration{false: 0, true: 30 * 24 * time.Hour} {
+		b, _ := scsBridge(t, 0)
+		v := b.ann()
+		if remember {
+			v.post(b.old + "/remember")
+		}
+		require.Equal(t, "ann [tea]", v.get(b.new))
+		require.Equal(t, idle, b.sessions()[0].IdleTimeout)
+	}
+}
+
+// A moved session has no requests at the old app, whose idle timeout would end it before the team goes back.
+func TestSCS_IdleTimeoutDoesNotEndMovedSession(t *testing.T) {
+	b, store := scsBridge(t, 24*time.Hour, func(old *scs.SessionManager) { old.IdleTimeout = time.Minute })
+	v := b.ann()
+	require.Less(t, time.Until(*store.expiry.Load()), 2*time.Minute)
+	require.Equal(t, "ann [tea]", v.get(b.new))
+	require.Greater(t, time.Until(*store.expiry.Load()), time.Hour)
 }
 
 // A failure of the old store signs nobody out.

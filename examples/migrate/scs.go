@@ -18,14 +18,17 @@ const cart session.Key[[]string] = "cart"
 
 // FromSCS returns a handler that continues the sessions of old. Put it directly inside Wrap. It ends an old session when
 // a request has the new cookie too and the new session is older than delay. By then no request is on its way that has
-// only the old cookie. To be able to go back, set delay to the lifetime of the old sessions.
+// only the old cookie. To be able to go back, set delay to the lifetime of the old sessions. The idle timeout of old does
+// not end a session that has moved, because its requests go to the new app.
 func FromSCS(old *scs.SessionManager, delay time.Duration, sessions *session.Manager, next http.Handler) http.Handler {
 	if old.Cookie.Name == sessions.CookieName() {
 		panic("FromSCS: both libraries use the cookie name " + old.Cookie.Name + ": choose another one with session.WithCookieName")
 	}
+	kept := *old
+	kept.IdleTimeout = 0
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if cookie, err := r.Cookie(old.Cookie.Name); err == nil {
-			if err := continueSCS(w, r, old, delay, cookie.Value); err != nil {
+			if err := continueSCS(w, r, &kept, delay, cookie.Value); err != nil {
 				session.DefaultErrorHandler(w, r, err)
 				return
 			}
@@ -65,6 +68,9 @@ func continueSCS(w http.ResponseWriter, r *http.Request, old *scs.SessionManager
 		if user := old.GetString(ctx, "userID"); user != "" {
 			s.SignIn(user)
 		}
+		if old.GetBool(ctx, "__rememberMe") { // as RememberMe stores it
+			s.SetTimeouts(30*24*time.Hour, 30*24*time.Hour)
+		}
 	}
 	if old.GetBool(ctx, "moved") { // if the new session has been revoked, the old one must not begin another
 		fill = nil
@@ -74,6 +80,19 @@ func continueSCS(w http.ResponseWriter, r *http.Request, old *scs.SessionManager
 		_, _, err := old.Commit(ctx)
 		return err
 	}))
+}
+
+// EndSCS ends the sessions of a user at scs, whether they have moved or not. Call it before RevokeAll. A request in
+// progress that has read the old session then fails to sign the user in.
+func EndSCS(ctx context.Context, old *scs.SessionManager, user string) error {
+	plain := *old
+	plain.HashTokenInStore = false // Iterate returns the hashes, and Destroy would hash them again
+	return plain.Iterate(ctx, func(ctx context.Context) error {
+		if plain.GetString(ctx, "userID") != user {
+			return nil
+		}
+		return plain.Destroy(ctx)
+	})
 }
 
 // unlessAnonymous returns nil for the errors of Import after which the visitor has no session.
