@@ -187,13 +187,20 @@ type secantus struct {
 	cmd *exec.Cmd
 }
 
-// startSecantus starts SecantusDB on a folder.
-func startSecantus(t *testing.T, dir string, args ...string) *secantus {
+// needSecantus returns the path of SecantusDB. It skips the test if there is none.
+func needSecantus(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath(cmp.Or(os.Getenv("SECANTUS"), "secantusd-py"))
 	if err != nil {
 		t.Skip("needs SecantusDB: pip install SecantusDB==0.7.0b3, and set SECANTUS to its secantusd-py")
 	}
+	return path
+}
+
+// startSecantus starts SecantusDB on a folder.
+func startSecantus(t *testing.T, dir string, args ...string) *secantus {
+	t.Helper()
+	path := needSecantus(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := ln.Addr().(*net.TCPAddr)
@@ -233,6 +240,7 @@ func replicaSet(t *testing.T) string {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.secantus == nil {
+		needSecantus(t)
 		dir, err := os.MkdirTemp("", "secantus-*")
 		require.NoError(t, err)
 		shared.dir = dir
