@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// release writes the module in folder as version v0.0.0 into a GOPROXY in dir.
+// release writes the module in folder as version v0.1.0 into a GOPROXY in dir.
 func release(t *testing.T, dir, module, folder string) {
 	t.Helper()
-	const version = "v0.0.0"
+	const version = "v0.1.0"
 	versions := filepath.Join(dir, module, "@v")
 	require.NoError(t, os.MkdirAll(versions, 0o755))
 	mod, err := os.ReadFile(filepath.Join(folder, "go.mod"))
@@ -83,7 +83,7 @@ func TestLatest_RunAndInstall(t *testing.T) {
 	}
 	run("go", "install", "github.com/holdfast-go/session/cmd/session@latest")
 	require.Len(t, run(filepath.Join(bin, "session"), "secret"), 45)
-	require.Equal(t, "session version v0.0.0\n", run(filepath.Join(bin, "session"), "--version"))
+	require.Equal(t, "session version v0.1.0\n", run(filepath.Join(bin, "session"), "--version"))
 	secret := run("go", "run", "github.com/holdfast-go/session/cmd/session@latest", "secret")
 	require.Regexp(t, `(?m)^[A-Za-z0-9+/]{43}=$`, secret)
 }

@@ -3,7 +3,7 @@ module github.com/holdfast-go/session/express/redisexpress
 go 1.25.0
 
 require (
-	github.com/holdfast-go/session v0.0.0
+	github.com/holdfast-go/session v0.1.0
 	github.com/redis/go-redis/v9 v9.22.0
 	github.com/stretchr/testify v1.12.1
 )
