@@ -303,6 +303,18 @@ func TestEvents_JoinedSignIn(t *testing.T) {
 			require.Equal(t, []string{"signed_in sign_in ann"}, l.take())
 			require.Equal(t, "ann", v.user(a))
 		})
+		t.Run(name+", admitted later", func(t *testing.T) {
+			a, l, now := watched(t, memstore.New())
+			v := newVisitor(t)
+			request(v, a, func(s *session.Session) { visits.Set(s, 1) })
+			old := v.cookies(a)
+			v.login(a, "ann")
+			l.take()
+			now.advance(time.Second)
+			res := ask(t, a, old, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { also(s); s.SignIn("ann") })
+			require.Equal(t, 200, res.StatusCode)
+			require.Empty(t, l.take())
+		})
 	}
 }
 

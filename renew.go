@@ -24,7 +24,7 @@ func (s *Session) renew(ctx context.Context) (*Record, token, error) {
 	}
 	ch.refresh(s.nextInfo(rec.Info))
 	ch.If.Verifier = s.secret.verifier()
-	ch.Verifier, ch.Salt, ch.RenewedAt = next.secret.verifier(), salt, milli(s.m.now())
+	ch.Verifier, ch.Salt, ch.RenewedAt = next.secret.verifier(), salt, ch.LastSeenAt
 	renewed, t, err := s.sendRenewal(ctx, ch, next)
 	if errors.Is(err, ErrUncertain) {
 		s.mu.Lock()
@@ -81,8 +81,8 @@ func (s *Session) join(ctx context.Context, found *Record) (*Record, token, erro
 	if user == "" || found.User != user || !s.m.now().Before(found.RenewedAt.Add(grace)) {
 		return nil, token{}, ErrSuperseded
 	}
-	// The other renewal is the only one since the request's token.
-	otherSignIn := !found.SignedInAt.Equal(s.rec.SignedInAt)
+	// A sign-in writes one time to both fields.
+	otherSignIn := found.RenewedAt.Equal(found.SignedInAt)
 	for _, k := range s.m.keys {
 		next := token{id: found.ID, secret: k.renewed(s.secret, found.ID, found.Salt)}
 		if !found.matches(next.secret) {

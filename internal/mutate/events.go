@@ -50,8 +50,13 @@ var events = []mutation{
 		".", "TestEvents_JoinedSignIn",
 	},
 	{
+		"a sign-in with a superseded token reported twice", "renew.go",
+		"	otherSignIn := found.RenewedAt.Equal(found.SignedInAt)\n", "	otherSignIn := !found.SignedInAt.Equal(s.rec.SignedInAt)\n",
+		".", "TestEvents_JoinedSignIn",
+	},
+	{
 		"a sign-in that joins a renewal and is not reported", "renew.go",
-		"	otherSignIn := !found.SignedInAt.Equal(s.rec.SignedInAt)\n", "	otherSignIn := true\n",
+		"	otherSignIn := found.RenewedAt.Equal(found.SignedInAt)\n", "	otherSignIn := true\n",
 		".", "TestEvents_SignInBesideRenewal",
 	},
 	{
