@@ -26,7 +26,7 @@ const (
 // Instrument returns the options of [session.New] that emit metrics and spans. A
 // Manager gets them once. They do not exclude other observers and Tracers.
 //
-// The spans are "session load", the admission of a request with a session cookie,
+// The spans are "session load", the admission of a request with a session token,
 // and "session commit", a commit with changes. The spans of the store's driver are
 // their children.
 func Instrument(opts ...Option) []session.Option {
