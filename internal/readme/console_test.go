@@ -80,23 +80,24 @@ func TestMountConsole(t *testing.T) {
 
 // docs/how-to/manage-devices.md
 
-var accountPage = template.Must(template.New("").Parse(`<title>Account</title>{{.}}`))
+var accountPage = template.Must(template.New("").Parse(`<!doctype html><title>Account</title>
+<style>{{.Style}}</style><h1>Account</h1>{{.List}}`))
 
 func mountDevices(mux *http.ServeMux, sessions *session.Manager) (http.Handler, error) {
 	devices, err := console.NewDevices(sessions)
 	if err != nil {
 		return nil, err
 	}
-	mux.Handle("/account/devices", devices)
-	mux.HandleFunc("GET /account", func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle("/account/devices", requireUser(devices.ServeHTTP))
+	mux.HandleFunc("GET /account", requireUser(func(w http.ResponseWriter, r *http.Request) {
 		list, err := devices.Fragment(r)
 		if err != nil {
 			http.Error(w, "Please try again.", session.HTTPStatus(err))
 			return
 		}
-		accountPage.Execute(w, list)
-	})
-	mux.Handle("POST /account", devices)
+		accountPage.Execute(w, map[string]any{"List": list, "Style": template.CSS(console.DevicesStyle)})
+	}))
+	mux.Handle("POST /account", requireUser(devices.ServeHTTP))
 	return sessions.Wrap(mux), nil
 }
 
@@ -133,6 +134,11 @@ func TestMountDevices(t *testing.T) {
 		app.ServeHTTP(w, r)
 		require.Equal(t, http.StatusOK, w.Code)
 		require.Contains(t, w.Body.String(), "Sign out on all other devices")
+		require.Contains(t, w.Body.String(), console.DevicesStyle)
+
+		w = httptest.NewRecorder()
+		app.ServeHTTP(w, httptest.NewRequest("GET", "https://example.com"+path, nil))
+		require.Equal(t, "/login", w.Header().Get("Location"))
 
 		r = httptest.NewRequest("POST", "https://example.com"+path+"?session-end=others", nil)
 		r.PostForm = r.URL.Query()
