@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"encoding/binary"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,12 +46,16 @@ func listFields(t *trial) {
 
 func listExactly(t *trial) {
 	user := t.user()
+	// A column of a numeric type, also BINARY(16) in SQLite, makes one number of
+	// several names.
+	number := strconv.FormatUint(1e14+binary.BigEndian.Uint64(randomBytes(8))>>18, 10)
 	var recs []*session.Record
 	for _, name := range []string{
 		user, strings.ToLower(user), strings.ToUpper(user),
 		user + " ", " " + user, user + "\t", user[:len(user)-1], user + "x",
 		user + ".a", user + "$", "$" + user, user + "%", "%" + user, user + "_", user + "*", user + ".*",
 		"^" + user, "/" + user + "/", `"` + user + `"`, "'" + user + "'", user + `\`, `{"$ne":"` + user + `"}`,
+		number, "0" + number, "+" + number, number + ".0", number + "e0",
 		user + "é", user + "e\u0301", user + "😀", user + "\u200b", user + "\uff0e", strings.Repeat(user, 20),
 	} {
 		rec := t.bare(nil)

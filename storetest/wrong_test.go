@@ -198,6 +198,7 @@ var wrongOthers = []wrong{
 		"List follows a change of user and a Delete",
 	}},
 	{"lists a name in any case", func() session.Store { return anyCase{memstore.New()} }, "List compares user names byte by byte", nil},
+	{"takes a name of digits for a number", func() session.Store { return numbers{memstore.New()} }, "List compares user names byte by byte", nil},
 	{"lists all for an empty name", func() session.Store { return &indexed{Store: memstore.New(), all: true} }, "List never returns a record without a user", nil},
 	{"lists the user that Insert was given", func() session.Store { return &indexed{Store: memstore.New()} }, "List follows a change of user and a Delete", []string{
 		"Insert after Delete shows nothing of the deleted record",

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -504,6 +505,18 @@ func (s anyCase) List(ctx context.Context, user string) ([]session.Info, error) 
 		if more, _ := s.Store.List(ctx, name); name != user {
 			infos = append(infos, more...)
 		}
+	}
+	return infos, err
+}
+
+// numbers adds the sessions of another name of the same number.
+type numbers struct{ session.Store }
+
+func (s numbers) List(ctx context.Context, user string) ([]session.Info, error) {
+	infos, err := s.Store.List(ctx, user)
+	if _, digits := strconv.ParseUint(user, 10, 64); digits == nil {
+		more, _ := s.Store.List(ctx, "0"+user)
+		infos = append(infos, more...)
 	}
 	return infos, err
 }
