@@ -51,7 +51,10 @@ func (e *end) reportedOnce() {
 		}
 	}
 	for id, n := range signedIn {
-		if writes := e.signIns(id); n > writes {
+		// Several sign-ins may join one renewal that was no sign-in. None of them
+		// writes its time, so each is reported.
+		plain := e.any(func(st *step) bool { return st.id == id && st.renewal() && st.actor.op.user == "" })
+		if writes := e.signIns(id); n > writes && !plain {
 			e.fail(name, "%s: %d sign-ins reported, %d written", e.name(id), n, writes)
 		}
 	}
