@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/holdfast-go/session"
 	"github.com/holdfast-go/session/express"
@@ -81,4 +82,52 @@ func ExampleSessions_Load() {
 	fmt.Println(s.User(), cart.GetOr(s, nil))
 	// Output:
 	// ada [tea]
+}
+
+// The app stores an object as passport.user and the time of the sign-in. Sessions from before a sign-out everywhere
+// do not count.
+func ExampleWithUser() {
+	type passport struct {
+		User struct {
+			ID string `json:"id"`
+		} `json:"user"`
+	}
+	const (
+		oldPassport express.Key[passport]  = "passport"
+		oldSignedIn express.Key[time.Time] = "signedInAt"
+	)
+	signedOutAt := func(context.Context, string) (time.Time, error) { // in a database of the app
+		return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), nil
+	}
+
+	store := memory{}
+	old, err := express.Open(context.Background(), store, "keyboard cat",
+		express.WithUser(func(ctx context.Context, s *express.Session) (string, error) {
+			user := oldPassport.GetOr(s, passport{}).User.ID
+			if user == "" {
+				return "", nil
+			}
+			revoked, err := signedOutAt(ctx, user) // the last "sign out everywhere" of the user, zero if never
+			if err != nil {
+				return "", fmt.Errorf("%w: users: %w", session.ErrUnavailable, err)
+			}
+			if oldSignedIn.GetOr(s, time.Time{}).Before(revoked) {
+				return "", session.ErrRevoked
+			}
+			return user, nil
+		}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, signedIn := range []string{"2026-03-01T11:00:00.000Z", "2026-03-01T13:00:00.000Z"} {
+		store["0123456789abcdefghijABCDEFGHIJ_-"] = `{"cookie":{},"passport":{"user":{"id":"ada"}},"signedInAt":"` + signedIn + `"}`
+		r := httptest.NewRequest("GET", "https://example.com/", nil)
+		r.Header.Set("Cookie", "connect.sid=s%3A0123456789abcdefghijABCDEFGHIJ_-.DowV8%2BFommDmrFOW7N9prLNuqduq%2BH1EmdJixNe7Y1Y")
+		s, err := old.Load(r)
+		fmt.Printf("%q %v\n", s.User(), err)
+	}
+	// Output:
+	// "" <nil>
+	// "ada" <nil>
 }
