@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 
 	"github.com/gorilla/sessions"
@@ -32,6 +33,7 @@ func FromGorilla(old *sessions.CookieStore, name string, keep bool, next http.Ha
 		if s.ID().IsZero() {
 			// The signature makes the value a secret. Nobody can present it who has not had the cookie.
 			if err := unlessAnonymous(s.Import(r.Context(), "gorilla "+cookie.Value, fillFrom(was), nil)); err != nil {
+				slog.ErrorContext(r.Context(), "session of gorilla was not continued", "error", err)
 				session.DefaultErrorHandler(w, r, err)
 				return
 			}

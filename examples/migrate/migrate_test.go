@@ -1,11 +1,13 @@
 package migrate
 
 import (
+	"bytes"
 	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -330,9 +332,14 @@ func TestSCS_IdleTimeoutDoesNotEndMovedSession(t *testing.T) {
 func TestSCS_StoreDown(t *testing.T) {
 	b, store := scsBridge(t, 0)
 	v := b.ann()
+	var logs bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logs, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
 	store.down = true
 	status, _ := v.do(http.MethodGet, b.new)
 	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Contains(t, logs.String(), "sessions of scs: down")
 	store.down = false
 	require.Equal(t, "ann [tea]", v.get(b.new))
 }

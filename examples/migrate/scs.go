@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -29,6 +30,7 @@ func FromSCS(old *scs.SessionManager, delay time.Duration, sessions *session.Man
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if cookie, err := r.Cookie(old.Cookie.Name); err == nil {
 			if err := continueSCS(w, r, &kept, delay, cookie.Value); err != nil {
+				slog.ErrorContext(r.Context(), "session of scs was not continued", "error", err)
 				session.DefaultErrorHandler(w, r, err)
 				return
 			}
