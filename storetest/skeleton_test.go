@@ -36,13 +36,15 @@ func newRow(rec *session.Record, revision int64, doc []byte) row {
 }
 
 // table stands for the statements for your database. Each method is one
-// statement.
+// statement. If ctx has ended before, it sends nothing and returns errNotSent.
 type table interface {
 	// get returns a row, or errNoRow.
 	get(ctx context.Context, id session.ID) (row, error)
 	// byUser returns the rows of a user.
 	byUser(ctx context.Context, user string) ([]row, error)
-	// insert adds a row unless there is one with the same ID.
+	// insert adds a row unless there is one with the same ID. If the database
+	// rejects the row because of its size, insert and replace return an error
+	// that wraps session.ErrTooLarge.
 	insert(ctx context.Context, r row) (inserted bool, err error)
 	// replace writes r over the row with its ID if that has the revision.
 	replace(ctx context.Context, r row, revision int64) (replaced bool, err error)
@@ -50,8 +52,12 @@ type table interface {
 	remove(ctx context.Context, id session.ID) error
 }
 
-// errNoRow is the only error that means a missing row.
-var errNoRow = errors.New("no row")
+var (
+	// errNoRow is the only error that means a missing row.
+	errNoRow = errors.New("no row")
+	// errNotSent is wrapped by the error of a statement that was not sent.
+	errNotSent = errors.New("not sent")
+)
 
 // Load implements [session.Store].
 func (s *Store) Load(ctx context.Context, id session.ID) (*session.Record, error) {
@@ -127,6 +133,11 @@ func (s *Store) List(ctx context.Context, user string) ([]session.Info, error) {
 	return infos, nil
 }
 
+// notApplied reports whether an error proves that a write was not applied.
+func notApplied(err error) bool {
+	return errors.Is(err, errNotSent) || errors.Is(err, session.ErrTooLarge)
+}
+
 // readError returns the error of a read for the Manager.
 func readError(err error) error {
 	if errors.Is(err, errNoRow) {
@@ -178,11 +189,6 @@ func TestStore(t *testing.T) {
 }
 
 // The rest of this file takes the place of a database.
-
-var errNotSent = errors.New("not sent")
-
-// notApplied reports whether an error proves that a write was not applied.
-func notApplied(err error) bool { return errors.Is(err, errNotSent) }
 
 type memoryTable struct {
 	mu   sync.Mutex
@@ -250,6 +256,52 @@ func (m *memoryTable) remove(ctx context.Context, id session.ID) error {
 		delete(m.rows, id)
 		return nil
 	})
+}
+
+// failing is a table whose writes return an error.
+type failing struct {
+	table
+	err error
+}
+
+func (f failing) insert(context.Context, row) (bool, error)         { return false, f.err }
+func (f failing) replace(context.Context, row, int64) (bool, error) { return false, f.err }
+func (f failing) remove(context.Context, session.ID) error          { return f.err }
+
+func TestStore_ErrorsOfWrites(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	reset := errors.New("connection reset")
+	for name, test := range map[string]struct {
+		ctx       context.Context
+		err, want error // err is nil if the table works
+		uncertain bool
+	}{
+		"a lost reply is uncertain":     {t.Context(), reset, reset, true},
+		"an ended context is certain":   {ended, nil, context.Canceled, false},
+		"a record too large is certain": {t.Context(), fmt.Errorf("%w: row", session.ErrTooLarge), session.ErrTooLarge, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rec := &session.Record{Info: session.Info{ID: session.ID{1}}}
+			memory := openTable(t)
+			if err := (&Store{table: memory}).Insert(t.Context(), rec); err != nil {
+				t.Fatal(err)
+			}
+			store := &Store{table: memory}
+			if test.err != nil {
+				store.table = failing{memory, test.err}
+			}
+			for op, err := range map[string]error{
+				"Insert": store.Insert(test.ctx, &session.Record{Info: session.Info{ID: session.ID{2}}}),
+				"Update": store.Update(test.ctx, rec.ID, &session.Change{UserAgent: "Browser/1.0"}),
+				"Delete": store.Delete(test.ctx, rec.ID),
+			} {
+				if !errors.Is(err, test.want) || errors.Is(err, session.ErrUncertain) != test.uncertain {
+					t.Errorf("%s: error %v, want %v", op, err, test.want)
+				}
+			}
+		})
+	}
 }
 
 // A replica of an older version must leave the fields of a newer one unchanged.
