@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/holdfast-go/session/internal/mongoctx"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -18,7 +19,7 @@ const fieldMark = "mark"
 // because a slow request of Express can create that document again after a
 // deletion, without them.
 func (s *MongoStore) Mark(ctx context.Context, id string, m Mark) (Mark, error) {
-	ctx = operation{ctx}
+	ctx = mongoctx.New(ctx)
 	key := s.transform(id)
 	update := bson.D{
 		{Key: "$max", Value: bson.D{{Key: fieldMark, Value: int32(m)}}},

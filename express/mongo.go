@@ -15,6 +15,7 @@ import (
 
 	"github.com/holdfast-go/session"
 	"github.com/holdfast-go/session/internal/backoff"
+	"github.com/holdfast-go/session/internal/mongoctx"
 )
 
 // Fields of a document of connect-mongo 6.
@@ -119,7 +120,7 @@ func durable(coll *mongo.Collection) *mongo.Collection {
 // Load implements [Store].
 func (s *MongoStore) Load(ctx context.Context, id string) (Stored, error) {
 	key := s.transform(id)
-	ctx = operation{ctx}
+	ctx = mongoctx.New(ctx)
 	raw, err := s.coll.FindOne(ctx, bson.D{{Key: fieldID, Value: key}}).Raw()
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return Stored{}, session.ErrNotFound
@@ -172,7 +173,7 @@ func (s *MongoStore) decode(ctx context.Context, v bson.RawValue) ([]byte, error
 // Delete implements [Store]. If the server has deleted nothing, it looks again,
 // because some servers report this under a concurrent update and keep the document.
 func (s *MongoStore) Delete(ctx context.Context, id string) error {
-	ctx = operation{ctx}
+	ctx = mongoctx.New(ctx)
 	filter := bson.D{{Key: fieldID, Value: s.transform(id)}}
 	for try := 0; ; try++ {
 		res, err := s.coll.DeleteOne(ctx, filter)

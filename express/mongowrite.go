@@ -14,6 +14,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/internal/mongoctx"
 )
 
 var _ writer = (*MongoStore)(nil)
@@ -137,7 +138,7 @@ func (s *MongoStore) extended(doc bson.Raw, c cookieOptions) (set bson.D, expire
 // update changes a document that Express can find, and never creates one.
 func (s *MongoStore) update(ctx context.Context, id string, guard, update bson.D) error {
 	filter := append(bson.D{{Key: fieldID, Value: s.transform(id)}}, guard...)
-	res, err := s.coll.UpdateOne(operation{ctx}, filter, update, options.UpdateOne().SetUpsert(false))
+	res, err := s.coll.UpdateOne(mongoctx.New(ctx), filter, update, options.UpdateOne().SetUpsert(false))
 	if err != nil {
 		return writeError(err)
 	}

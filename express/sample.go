@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/holdfast-go/session/internal/mongoctx"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
@@ -14,7 +15,7 @@ const sampled = 5
 
 // Sample implements [Store]. It also creates the index of the marks.
 func (s *MongoStore) Sample(ctx context.Context) ([]Stored, error) {
-	ctx = operation{ctx}
+	ctx = mongoctx.New(ctx)
 	var docs []bson.Raw
 	cur, err := s.coll.Find(ctx, bson.D{}, options.Find().SetLimit(sampled))
 	if err == nil {

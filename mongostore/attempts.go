@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/session/internal/backoff"
+	"github.com/holdfast-go/session/internal/mongoctx"
 )
 
 // errBusy is returned if WithMaxInFlight operations are running already.
@@ -33,7 +34,7 @@ func (s *Store) doSlowly(ctx context.Context, skip int, again func(error) bool, 
 		return err
 	}
 	defer s.leave()
-	return repeat(operation{ctx}, skip, again, op)
+	return repeat(mongoctx.New(ctx), skip, again, op)
 }
 
 // enter counts an operation. It returns errBusy if there are too many.

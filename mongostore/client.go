@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/holdfast-go/session/internal/mongoctx"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
@@ -85,7 +86,7 @@ const pingTimeout = 2 * time.Second
 // Do not use Ping in a liveness probe, because a restart of the app does not repair
 // the database.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.ping(operation{ctx}, pingTimeout); err != nil {
+	if err := s.ping(mongoctx.New(ctx), pingTimeout); err != nil {
 		return fmt.Errorf("mongostore: the primary does not reply to a ping: %s", s.hide(err))
 	}
 	return nil

@@ -4,11 +4,12 @@ import (
 	"context"
 	"time"
 
+	"github.com/holdfast-go/session/internal/mongoctx"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 )
 
 // Sweep runs one sweep now.
-func (s *Store) Sweep(ctx context.Context) (int64, error) { return s.sweep(operation{ctx}) }
+func (s *Store) Sweep(ctx context.Context) (int64, error) { return s.sweep(mongoctx.New(ctx)) }
 
 // Unopened returns a store without a check of its server.
 func Unopened(coll *mongo.Collection, maxFlight int64) *Store {

@@ -18,6 +18,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
 
 	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/internal/mongoctx"
 )
 
 // Store is a [session.Store] on a collection, with all its optional interfaces. It is
@@ -120,7 +121,7 @@ func databaseOf(cs *connstring.ConnString) Option {
 // setUp waits for a reply of the server until timeout, creates the indexes and
 // starts the sweep. Errors name the server by address.
 func (s *Store) setUp(ctx context.Context, timeout time.Duration, address string) error {
-	ctx = operation{ctx}
+	ctx = mongoctx.New(ctx)
 	journal := true
 	s.coll = s.coll.Clone(options.Collection().
 		SetReadPreference(readpref.Primary()).
@@ -197,9 +198,9 @@ func (s *Store) Load(ctx context.Context, id session.ID) (*session.Record, error
 	}
 	defer s.leave()
 	if s.batched {
-		return s.loadBatched(operation{ctx}, id)
+		return s.loadBatched(mongoctx.New(ctx), id)
 	}
-	return s.loadAlone(operation{ctx}, id)
+	return s.loadAlone(mongoctx.New(ctx), id)
 }
 
 // loadAlone reads a record with a command of its own.

@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 
 	"github.com/holdfast-go/session"
+	"github.com/holdfast-go/session/internal/mongoctx"
 )
 
 var (
@@ -48,7 +49,7 @@ var watched = mongo.Pipeline{
 // A change stream keeps one connection busy. It does not count towards
 // [WithMaxInFlight].
 func (s *Store) Watch(ctx context.Context, ready func(), changed func(session.ID)) error {
-	ctx = operation{ctx}
+	ctx = mongoctx.New(ctx)
 	coll := s.coll.Clone(options.Collection().SetReadConcern(readconcern.Majority())) // the only one for a stream
 	var stream *mongo.ChangeStream
 	err := within(ctx, s.silence, func(ctx context.Context) error {

@@ -390,12 +390,12 @@ var mutations = []mutation{
 	},
 	{
 		"a store inside the caller's transaction", "mongostore/attempts.go",
-		"	return repeat(operation{ctx}, skip, again, op)", "	return repeat(ctx, skip, again, op)",
+		"	return repeat(mongoctx.New(ctx), skip, again, op)", "	return repeat(ctx, skip, again, op)",
 		"mongostore", "TestStore_IgnoresTheDriversSession|TestStore_InsideATransaction",
 	},
 	{
 		"a load inside the caller's transaction", "mongostore/mongostore.go",
-		"	return s.loadAlone(operation{ctx}, id)", "	return s.loadAlone(ctx, id)",
+		"	return s.loadAlone(mongoctx.New(ctx), id)", "	return s.loadAlone(ctx, id)",
 		"mongostore", "TestStore_IgnoresTheDriversSession|TestStore_InsideATransaction",
 	},
 	{
