@@ -390,7 +390,7 @@ var mutations = []mutation{
 	},
 	{
 		"a store inside the caller's transaction", "mongostore/attempts.go",
-		"	return repeat(mongoctx.New(ctx), skip, again, op)", "	return repeat(ctx, skip, again, op)",
+		"	return repeat(mongoctx.New(ctx), skip, again, op)", "	_ = mongoctx.New\n	return repeat(ctx, skip, again, op)",
 		"mongostore", "TestStore_IgnoresTheDriversSession|TestStore_InsideATransaction",
 	},
 	{
