@@ -83,10 +83,11 @@ func idsOf(members []string) []session.ID {
 	return ids
 }
 
-// infoRecord is a record as List reads it.
+// infoRecord is a record as readInfos reads it.
 type infoRecord struct {
 	session.Record
 	ticket string
+	exists bool // has one of the fields
 }
 
 // isStale reports whether a member of the user's index belongs to no record, and no
@@ -99,8 +100,8 @@ func isStale(rec infoRecord, user, member string) bool {
 	return (rec.User != user || rec.ticket != ticket) && time.Since(ticketTime(ticket)) > entryMargin
 }
 
-// readInfos reads the fields of records. A missing record has no user and no
-// verifier.
+// readInfos reads the fields of records. It returns an error unless the servers have
+// replied for all of them.
 func (s *Store) readInfos(ctx context.Context, ids []session.ID, fields []string) ([]infoRecord, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -127,8 +128,12 @@ func (s *Store) readInfos(ctx context.Context, ids []session.ID, fields []string
 		return nil, err
 	}
 	for i, cmd := range cmds {
+		if len(cmd.Val()) != len(fields) {
+			return nil, errNoReply
+		}
 		for f, value := range cmd.Val() {
 			text, ok := value.(string)
+			records[i].exists = records[i].exists || ok
 			switch {
 			case !ok:
 			case fields[f] == fieldTicket:
@@ -141,4 +146,9 @@ func (s *Store) readInfos(ctx context.Context, ids []session.ID, fields []string
 	return records, nil
 }
 
-var errUnknownClient = errors.New("redisstore: unknown kind of client")
+var (
+	errUnknownClient = errors.New("redisstore: unknown kind of client")
+	// errNoReply is returned if a hook of the client has not sent a command. The
+	// client then reports no error, and the record would seem to be missing.
+	errNoReply = errors.New("redisstore: the client returned no reply to a command")
+)

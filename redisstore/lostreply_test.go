@@ -208,8 +208,12 @@ func endWithTheContext(t *testing.T, server *redisserver.Server, connect func(*r
 	require.NoError(t, store.Insert(t.Context(), rec))
 	hold.Store(true)
 	for name, call := range map[string]func(context.Context) error{
-		"Load":    func(ctx context.Context) error { _, err := store.Load(ctx, rec.ID); return err },
-		"List":    func(ctx context.Context) error { _, err := store.List(ctx, "ann"); return err },
+		"Load": func(ctx context.Context) error { _, err := store.Load(ctx, rec.ID); return err },
+		"List": func(ctx context.Context) error { _, err := store.List(ctx, "ann"); return err },
+		"LoadBatch": func(ctx context.Context) error {
+			_, err := store.LoadBatch(ctx, []session.ID{rec.ID, newID()})
+			return err
+		},
 		"Confirm": func(ctx context.Context) error { _, err := store.Confirm(ctx, rec.ID); return err },
 		"Insert":  func(ctx context.Context) error { return store.Insert(ctx, newRecord("")) },
 		"Update": func(ctx context.Context) error {
@@ -232,7 +236,7 @@ func endWithTheContext(t *testing.T, server *redisserver.Server, connect func(*r
 			t.Fatalf("%s does not return", name)
 		}
 		require.ErrorIs(t, err, context.Canceled, name)
-		uncertain := name != "Load" && name != "List"
+		uncertain := name != "Load" && name != "List" && name != "LoadBatch"
 		require.Equal(t, uncertain, errors.Is(err, session.ErrUncertain), "%s: %v", name, err)
 	}
 }

@@ -137,12 +137,17 @@ func TestWrites_Redirected(t *testing.T) {
 			defer client.Close()
 			store, err := redisstore.New(t.Context(), client, opts...)
 			require.NoError(t, err)
+			var ids []session.ID
 			for range 20 {
 				rec := newRecord("ann")
 				require.NoError(t, store.Insert(t.Context(), rec))
 				_, err := store.Confirm(t.Context(), rec.ID)
 				require.NoError(t, err)
+				ids = append(ids, rec.ID)
 			}
+			recs, err := store.LoadBatch(t.Context(), ids)
+			require.NoError(t, err)
+			require.Len(t, recs, 20)
 		})
 		t.Run("ASK "+name, func(t *testing.T) {
 			store := open(t, cluster.URL(), opts...)
@@ -157,6 +162,9 @@ func TestWrites_Redirected(t *testing.T) {
 			require.NoError(t, store.Update(ctx, rec.ID, &session.Change{LastSeenAt: time.Now()}))
 			_, err := store.Load(ctx, rec.ID)
 			require.NoError(t, err)
+			recs, err := store.LoadBatch(ctx, []session.ID{rec.ID})
+			require.NoError(t, err)
+			require.Len(t, recs, 1)
 			require.NoError(t, store.Delete(ctx, rec.ID))
 			for _, node := range []*redisserver.Server{from, to} {
 				node.Do("cluster", "setslot", slot, "stable")
@@ -180,6 +188,20 @@ func TestMaxInFlight(t *testing.T) {
 	}
 	_, err = store.Load(t.Context(), newID())
 	require.ErrorContains(t, err, "too many operations")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // the end of a wrong store's read
+	defer cancel()
+	_, err = store.LoadBatch(ctx, []session.ID{newID()})
+	require.ErrorContains(t, err, "too many operations")
+}
+
+// A batch of any size is one operation.
+func TestMaxInFlight_Batch(t *testing.T) {
+	store := open(t, redisserver.Mini(t), redisstore.WithMaxInFlight(1))
+	rec := newRecord("")
+	require.NoError(t, store.Insert(t.Context(), rec))
+	recs, err := store.LoadBatch(t.Context(), []session.ID{newID(), rec.ID, newID()})
+	require.NoError(t, err)
+	require.Len(t, recs, 1)
 }
 
 func TestClose(t *testing.T) {

@@ -14,8 +14,9 @@ import (
 	"github.com/holdfast-go/session/internal/secrets"
 )
 
-// Store is a [session.Store], a [session.Confirmer] and a [session.Inspector] on
-// Redis. It is safe for concurrent use. All its methods do I/O. Reads go to the primary.
+// Store is a [session.Store], a [session.Confirmer], a [session.Inspector] and a
+// [session.BatchLoader] on Redis. It is safe for concurrent use. All its methods do
+// I/O. Reads go to the primary.
 //
 // A method returns when its context ends, while it waits for a connection, for a
 // reply or for another attempt. If a write has been sent by then, its outcome is
