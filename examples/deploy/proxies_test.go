@@ -172,9 +172,10 @@ func (r *replica) kill() {
 	_ = r.cmd.Wait()
 }
 
-// runProxy runs a proxy until the end of the test.
+// runProxy runs a proxy until the end of the test. Its context must not end before
+// the cleanup. A master process of nginx that is killed leaves its workers behind.
 func runProxy(t *testing.T, dir, path string, args []string) {
-	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir)
 	log, err := os.Create(filepath.Join(dir, "log"))
 	require.NoError(t, err)
