@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/holdfast-go/session/internal/mongoctx"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/holdfast-go/session/internal/mongoctx"
 )
 
 // fieldMark is the field of a mark's document. Its _id is the one of the session.

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/holdfast-go/session/internal/mongoctx"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/holdfast-go/session/internal/mongoctx"
 )
 
 // sampled is the number of documents to look at. One document may be damaged.

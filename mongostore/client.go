@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/holdfast-go/session/internal/mongoctx"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/holdfast-go/session/internal/mongoctx"
 )
 
 // WithClientOptions calls set with the driver's options before [Open] connects, for

@@ -4,8 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/holdfast-go/session/internal/mongoctx"
 	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/holdfast-go/session/internal/mongoctx"
 )
 
 // Sweep runs one sweep now.

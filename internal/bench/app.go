@@ -174,11 +174,9 @@ func driverApp(ctx context.Context, db *mongo.Database) (http.Handler, error) {
 	return pages(func(path string, w http.ResponseWriter, r *http.Request) error {
 		switch path {
 		case "/login", "/cart":
-			id := randomID()
-			if err := store.Insert(r.Context(), newRecord(id, "ada")); err != nil {
+			if err := newDriverSession(w, r, store); err != nil {
 				return err
 			}
-			http.SetCookie(w, &http.Cookie{Name: "id", Value: hex.EncodeToString(id[:])})
 		case "/read":
 			filter, err := byCookie(r)
 			if err != nil {
@@ -207,15 +205,34 @@ func driverApp(ctx context.Context, db *mongo.Database) (http.Handler, error) {
 }
 
 func byCookie(r *http.Request) (bson.Raw, error) {
+	id, err := cookieID(r)
+	if err != nil {
+		return nil, err
+	}
+	return bson.Marshal(bson.D{{Key: "_id", Value: bson.Binary{Subtype: 4, Data: id[:]}}})
+}
+
+// cookieID returns the session ID in the cookie of the lower bounds.
+func cookieID(r *http.Request) (session.ID, error) {
 	c, err := r.Cookie("id")
 	if err != nil {
-		return nil, err
+		return session.ID{}, err
 	}
 	id, err := hex.DecodeString(c.Value)
-	if err != nil {
-		return nil, err
+	if err != nil || len(id) != len(session.ID{}) {
+		return session.ID{}, errNoSession
 	}
-	return bson.Marshal(bson.D{{Key: "_id", Value: bson.Binary{Subtype: 4, Data: id}}})
+	return session.ID(id), nil
+}
+
+// newDriverSession stores a session of the lower bounds and sets its cookie.
+func newDriverSession(w http.ResponseWriter, r *http.Request, store session.Store) error {
+	id := randomID()
+	if err := store.Insert(r.Context(), newRecord(id, "ada")); err != nil {
+		return err
+	}
+	http.SetCookie(w, &http.Cookie{Name: "id", Value: hex.EncodeToString(id[:])})
+	return nil
 }
 
 func scsApp(_ context.Context, db *mongo.Database) (http.Handler, error) {

@@ -39,10 +39,7 @@ func oneValue[T any](key session.Key[T], value T, opts ...session.Option) []vari
 
 // encryption measures the additional time of a request with WithEncryption.
 func encryption(_ context.Context, out io.Writer, c *config) error {
-	n, each := c.rounds(31), 50*time.Millisecond
-	if c.short {
-		n, each = 3, 5*time.Millisecond
-	}
+	n, each := c.timing(50*time.Millisecond, 5*time.Millisecond)
 	plain, encrypted := withOptions(), withOptions(session.WithEncryption())
 	t := newTable(out, "request", "plain", "encrypted", "more", "goal")
 	for i, name := range []string{"reads a small key", "writes a small key", "reads the ten-item cart", "writes the ten-item cart"} {

@@ -171,10 +171,7 @@ func gorillaInProcess() []variant {
 // and there is no network. The result is CPU time, which excludes other
 // processes.
 func inProcess(_ context.Context, out io.Writer, c *config) error {
-	n, each := c.rounds(31), 50*time.Millisecond
-	if c.short {
-		n, each = 3, 5*time.Millisecond
-	}
+	n, each := c.timing(50*time.Millisecond, 5*time.Millisecond)
 	ours, peer, gorilla := oursInProcess(), scsInProcess(), gorillaInProcess()
 	bare := call("bare", http.HandlerFunc(writeAnswer), nil)
 	t := newTable(out, "request", "this library over the bare handler", "best round", "goal", "scs", "gorilla CookieStore", "of scs's time", "of its best round", "goal")

@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // config holds the flags.
@@ -38,6 +39,22 @@ func (c *config) rounds(n int) int {
 		return c.n
 	}
 	return n
+}
+
+// timing returns the number of rounds of a table in process and the time of each.
+// short is the time with -short.
+func (c *config) timing(each, short time.Duration) (int, time.Duration) {
+	if c.short {
+		return 3, short
+	}
+	return c.rounds(31), each
+}
+
+// must panics if a measured call fails.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
 }
 
 // errMissing is returned if a program for a table is not installed.

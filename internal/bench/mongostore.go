@@ -91,15 +91,7 @@ func clientOn(ctx context.Context, out io.Writer, c *config, opts *options.Clien
 	if err := store.Insert(ctx, rec); err != nil {
 		return err
 	}
-	n, each := c.rounds(31), 100*time.Millisecond
-	if c.short {
-		n, each = 3, 20*time.Millisecond
-	}
-	must := func(err error) {
-		if err != nil {
-			panic(err)
-		}
-	}
+	n, each := c.timing(100*time.Millisecond, 20*time.Millisecond)
 	coll := store.Collection()
 	id := bson.Binary{Subtype: 4, Data: rec.ID[:]}
 	filter, err := bson.Marshal(bson.D{{Key: "_id", Value: id}})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -76,15 +75,7 @@ func redisClient(ctx context.Context, out io.Writer, c *config) error {
 	if err := store.Insert(ctx, rec); err != nil {
 		return err
 	}
-	n, each := c.rounds(31), 100*time.Millisecond
-	if c.short {
-		n, each = 3, 20*time.Millisecond
-	}
-	must := func(err error) {
-		if err != nil {
-			panic(err)
-		}
-	}
+	n, each := c.timing(100*time.Millisecond, 20*time.Millisecond)
 	key := "session:s:" + rec.ID.String()
 	sha, err := bare.ScriptLoad(ctx, "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) return 1").Result()
 	if err != nil {
@@ -157,24 +148,15 @@ func redisApp(ctx context.Context, client *redis.Client) (http.Handler, error) {
 		return nil, err
 	}
 	keyOf := func(r *http.Request) (string, error) {
-		c, err := r.Cookie("id")
-		if err != nil {
-			return "", err
-		}
-		id, err := hex.DecodeString(c.Value)
-		if err != nil || len(id) != len(session.ID{}) {
-			return "", errNoSession
-		}
-		return "session:s:" + session.ID(id).String(), nil
+		id, err := cookieID(r)
+		return "session:s:" + id.String(), err
 	}
 	return pages(func(path string, w http.ResponseWriter, r *http.Request) error {
 		switch path {
 		case "/login", "/cart":
-			id := randomID()
-			if err := store.Insert(r.Context(), newRecord(id, "ada")); err != nil {
+			if err := newDriverSession(w, r, store); err != nil {
 				return err
 			}
-			http.SetCookie(w, &http.Cookie{Name: "id", Value: hex.EncodeToString(id[:])})
 		case "/read":
 			key, err := keyOf(r)
 			if err != nil {
