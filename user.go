@@ -77,6 +77,12 @@ func (m *Manager) endOldSession(ctx context.Context, id ID, by *Record) error {
 	nobody := newSecret().verifier()
 	ended := func(found *Record) bool { return bytes.Equal(found.Verifier, nobody) }
 	lost, live := false, false
+	remove := func(found *Record) error {
+		if live {
+			m.reportSession(ctx, EventEvicted, ReasonMaxPerUser, &found.Info)
+		}
+		return m.store.Delete(ctx, id)
+	}
 	for try := 0; ; try++ {
 		found, err := m.readBack(ctx, id, lost, ended)
 		switch {
@@ -85,20 +91,14 @@ func (m *Manager) endOldSession(ctx context.Context, id ID, by *Record) error {
 		case err != nil:
 			return err
 		case ended(found):
-			if live {
-				m.reportSession(ctx, EventEvicted, ReasonMaxPerUser, &found.Info)
-			}
-			return m.store.Delete(ctx, id)
+			return remove(found)
 		case !signedInBefore(&found.Info, by):
 			return nil
 		}
 		live = m.isLive(&found.Info, m.now()) // a concurrent sign-in may have ended it
 		err = m.store.Update(ctx, id, &Change{If: Guard{Verifier: found.Verifier}, Verifier: nobody, ExpiresAt: found.CreatedAt})
 		if err == nil {
-			if live {
-				m.reportSession(ctx, EventEvicted, ReasonMaxPerUser, &found.Info)
-			}
-			return m.store.Delete(ctx, id)
+			return remove(found)
 		}
 		lost = lost || errors.Is(err, ErrUncertain)
 		if !needsReadBack(err) && !errors.Is(err, ErrNotFound) || !backoff.Wait(ctx, try, time.Second) {

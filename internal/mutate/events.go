@@ -101,7 +101,7 @@ var events = []mutation{
 	},
 	{
 		"a session beyond the maximum whose lost reply hides its end", "user.go",
-		"		case ended(found):\n			if live {\n", "		case ended(found):\n			if false {\n",
+		"		case ended(found):\n			return remove(found)\n", "		case ended(found):\n			return m.store.Delete(ctx, id)\n",
 		".", "TestEvents_Evicted",
 	},
 	{
